@@ -1,0 +1,167 @@
+//! The contract of an engine: `FoundationDB`'s, in the part that a layer needs.
+//!
+//! An engine is an ordered map of byte strings with optimistic, strictly serializable transactions. Reads see one
+//! version of the map plus the transaction's own writes; `commit` succeeds only if nothing that was read (points and
+//! ranges, absent keys included) has been written since. Ranges are end-exclusive and in byte order.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::error::Error;
+
+/// Whether a read takes part in conflict detection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// The read adds a read conflict: a later write to it by another transaction fails this one's commit.
+    Serializable,
+    /// The read sees the same version and the transaction's own writes, but adds no conflict.
+    Snapshot,
+}
+
+/// The direction of a range read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Ascending byte order.
+    Forward,
+    /// Descending byte order.
+    Reverse,
+}
+
+/// One range read: the keys `begin <= key < end`, at most `limit` of them.
+#[derive(Debug, Clone, Copy)]
+pub struct RangeRead<'a> {
+    /// First key of the range, inclusive.
+    pub begin: &'a [u8],
+    /// End of the range, exclusive.
+    pub end: &'a [u8],
+    /// The most pairs to return; 0 returns none.
+    pub limit: usize,
+    /// Which end to start from.
+    pub direction: Direction,
+    /// Whether the part of the range that was read becomes a read conflict.
+    pub isolation: Isolation,
+}
+
+/// The pairs of one range read, in the order of the read.
+///
+/// All keys and values share one buffer, so that a page of a thousand pairs costs two allocations and not two thousand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pairs {
+    bytes: Vec<u8>,
+    /// End of the key and end of the value of each pair, in `bytes`.
+    ends: Vec<(usize, usize)>,
+    more: bool,
+}
+
+/// An atomic read-modify-write that adds no read conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Atomic {
+    /// Little-endian addition, in the length of the operand; an absent or shorter value counts as zero-extended.
+    Add,
+    /// Little-endian unsigned maximum, in the length of the operand; an absent value yields the operand.
+    Max,
+}
+
+/// Which side of conflict detection a range is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Conflict {
+    /// As if the transaction had read the range.
+    Read,
+    /// As if the transaction had written the range.
+    Write,
+}
+
+/// The version at which a transaction committed; grows with each commit that wrote something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// The outcome of a successful commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The commit version; for a read-only transaction its read version.
+    pub version: Version,
+    /// The ten bytes that replaced incomplete versionstamps: the version, then the order within it, big-endian.
+    pub stamp: [u8; 10],
+}
+
+/// What an engine accepts at most. A write beyond a limit fails its transaction's commit with a clear error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest key, in bytes.
+    pub key_bytes_max: usize,
+    /// Longest value, in bytes.
+    pub value_bytes_max: usize,
+    /// Most bytes of keys and values written by one transaction.
+    pub transaction_bytes_max: usize,
+}
+
+/// A future that resolves when a watched key's value changes; dropping it cancels the watch.
+///
+/// Resolves to an error when the engine is poisoned or closed.
+pub type Watch = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A transactional ordered map of bytes. Cloning is cheap and yields a handle to the same map.
+pub trait Engine: Clone + Send + Sync + 'static {
+    /// The engine's transactions.
+    type Transaction: Transaction;
+
+    /// Begins a transaction at the latest committed version.
+    fn begin(&self) -> Self::Transaction;
+
+    /// The limits of keys, values and transactions.
+    fn limits(&self) -> Limits;
+
+    /// A short name for logs: `memory`, `disk`, `foundationdb`.
+    fn name(&self) -> &'static str;
+}
+
+/// One optimistic transaction. Dropping it without `commit` discards its writes.
+///
+/// Methods take `&self` so that many reads can be under way at once. Writes are buffered; a write that breaks a rule
+/// (a key too long, a bad versionstamp offset) is reported by [`commit`](Transaction::commit).
+pub trait Transaction: Send + Sync + 'static {
+    /// The version that reads see.
+    fn read_version(&self) -> impl Future<Output = Result<Version, Error>> + Send;
+
+    /// Reads one key, own writes included.
+    ///
+    /// # Errors
+    /// `Error::AccessedUnreadable` for a key under an unresolved versionstamp of this transaction; engine failures.
+    fn get(&self, key: &[u8], isolation: Isolation) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
+
+    /// Reads a range, own writes included. `Pairs::more` tells whether the limit cut it.
+    fn get_range(&self, read: RangeRead<'_>) -> impl Future<Output = Result<Pairs, Error>> + Send;
+
+    /// Sets a key.
+    fn set(&self, key: &[u8], value: &[u8]);
+
+    /// Clears a key.
+    fn clear(&self, key: &[u8]);
+
+    /// Clears the keys `begin <= key < end`.
+    fn clear_range(&self, begin: &[u8], end: &[u8]);
+
+    /// Applies an atomic operation.
+    fn atomic(&self, atomic: Atomic, key: &[u8], operand: &[u8]);
+
+    /// Sets a key that holds ten placeholder bytes for the commit's stamp; the last four bytes of `key` are the
+    /// placeholder's offset, little-endian, and are not part of the key.
+    fn set_versionstamped_key(&self, key: &[u8], value: &[u8]);
+
+    /// Sets a value that holds ten placeholder bytes for the commit's stamp; the last four bytes of `value` are the
+    /// placeholder's offset, little-endian, and are not part of the value.
+    fn set_versionstamped_value(&self, key: &[u8], value: &[u8]);
+
+    /// Adds a conflict range `begin <= key < end` by hand.
+    fn add_conflict(&self, conflict: Conflict, begin: &[u8], end: &[u8]);
+
+    /// Watches a key: resolves when its value differs from what this transaction sees. Active once the transaction
+    /// has committed (a read-only commit too); resolves to an error if the transaction is dropped before.
+    fn watch(&self, key: &[u8]) -> Watch;
+
+    /// Commits. A transaction that wrote nothing commits trivially. Any use after commit is `Error::Used`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future after its first poll leaves the outcome unknown: the commit may still be applied.
+    fn commit(&self) -> impl Future<Output = Result<Committed, Error>> + Send;
+}

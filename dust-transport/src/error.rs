@@ -1,0 +1,1 @@
+//! What can go wrong between a caller and a store.

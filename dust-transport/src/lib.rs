@@ -1,0 +1,4 @@
+//! The Dust data model, the [`Transport`] trait and its conformance suite.
+pub mod error;
+pub mod model;
+pub mod transport;

@@ -1,0 +1,201 @@
+//! The contract between a store and whatever reaches it.
+
+use std::fmt;
+use std::pin::Pin;
+
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+
+use crate::error::Error;
+use crate::model::{Batch, Entry, Event, Path, Pattern, Seq};
+
+/// A reactive key-value store, reached somehow: in the process, over HTTP, through a synced replica.
+///
+/// One handle speaks to one store. The trait is object safe; a `Repo` holds an `Arc<dyn Transport>`. Implementations
+/// MUST pass the functions of [`suite`](crate::suite); what they cannot do they declare in [`Capabilities`] and refuse
+/// with `ErrorKind::NotSupported`.
+///
+/// # Contract
+/// * Writes are acknowledged only when durable, get consecutive sequence numbers (one per op) and are all-or-nothing.
+/// * A read that starts after a write was acknowledged sees it.
+/// * Subscriptions deliver every committed op that they cover once, in order.
+///
+/// # Cancel safety
+/// Dropping a read's future has no effect. Dropping the future of [`write`](Transport::write) after its first poll
+/// leaves the outcome unknown; repeat it with the same op id to settle it.
+pub trait Transport: Send + Sync + fmt::Debug + 'static {
+    /// A short name: `embedded`, `http`, `sync`.
+    fn name(&self) -> &'static str;
+
+    /// What this transport and the store behind it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Lists one page of leaves.
+    fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
+
+    /// Reads one path: the leaf, or the assembled subtree (kind `map`, revision = highest of its leaves).
+    fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
+
+    /// Reads exact leaves (no assembly); the result has one slot per path, in order.
+    fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
+
+    /// Whether a leaf or a subtree is at the path.
+    fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
+
+    /// Commits ops, all or nothing, in order; each op sees the effects of those before it.
+    ///
+    /// An empty batch is `InvalidParams`. With an op id, a batch that was already committed under it (by this device)
+    /// is not applied again: its first reply is returned, `deduplicated` set.
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>>;
+
+    /// Opens a stream of committed ops. Dropping the stream ends the subscription.
+    fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>>;
+}
+
+/// A stream of [`Signal`]s; an `Err` item is its last.
+pub type EventStream = Pin<Box<dyn Stream<Item = Result<Signal, Error>> + Send>>;
+
+/// What a transport and its store can do beyond the required.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// `subscribe` works.
+    pub subscribe: bool,
+    /// The subtree preconditions (`Precondition::Subtree`, `SubtreeRevision`) are checked by the store, atomically.
+    pub subtree_preconditions: bool,
+    /// Op ids are deduplicated by the store.
+    pub op_ids: bool,
+    /// The most ops in one batch.
+    pub batch_ops_max: usize,
+    /// The most leaves in one page.
+    pub page_leaves_max: usize,
+}
+
+/// Which leaves a list covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Paths that match the pattern.
+    Pattern(Pattern),
+    /// `from <= path < to` in the byte order of rendered paths.
+    Range {
+        /// First path, inclusive.
+        from: Path,
+        /// End, exclusive.
+        to: Path,
+    },
+    /// Strict descendants of the path: what `path/**` matches, without escaping anything.
+    Below(Path),
+}
+
+/// What a list returns of each leaf.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Select {
+    /// Whole entries.
+    #[default]
+    Entries,
+    /// Paths.
+    Keys,
+    /// The distinct `base/<next segment>` of each page; needs a scope `**`, `base/**` or `Below`.
+    Prefixes,
+}
+
+/// The order of a list, by the bytes of rendered paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Ascending.
+    #[default]
+    Asc,
+    /// Descending.
+    Desc,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Which leaves.
+    pub scope: Scope,
+    /// What of them.
+    pub select: Select,
+    /// In which order.
+    pub order: Order,
+    /// At most so many leaves, 1 to `Capabilities::page_leaves_max`.
+    pub limit: usize,
+    /// Continue strictly after this path: the cursor of the page before.
+    pub after: Option<Path>,
+}
+
+/// The items of a page, by [`Select`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Items {
+    /// For `Select::Entries`.
+    Entries(Vec<Entry>),
+    /// For `Select::Keys`.
+    Keys(Vec<Path>),
+    /// For `Select::Prefixes`.
+    Prefixes(Vec<Path>),
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The items.
+    pub items: Items,
+    /// Where the next page starts; `None` when nothing more matched.
+    pub next: Option<Path>,
+}
+
+/// The reply to a committed batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The sequence number of each op, in order; also the revision of the leaves it wrote.
+    pub seqs: Vec<Seq>,
+    /// The batch had been committed before under its op id; nothing was written now.
+    pub deduplicated: bool,
+}
+
+/// What a subscription covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interest {
+    /// Ops whose own path matches the pattern.
+    Pattern(Pattern),
+    /// Ops whose path is at, below or above this path: everything that can change what is at or below it.
+    Touching(Path),
+}
+
+/// Where a subscription starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the first op committed after the subscription is open.
+    Now,
+    /// With the first op after this sequence number; `Seq(0)` is the whole log.
+    After(Seq),
+}
+
+/// A subscription to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribe {
+    /// What it covers.
+    pub interest: Interest,
+    /// Where it starts.
+    pub start: Start,
+}
+
+/// One item of a subscription.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Signal {
+    /// A committed op.
+    Event(std::sync::Arc<Event>),
+    /// Everything up to `through` has been delivered; what follows is live. Sent once, before the first live event;
+    /// with `Start::Now` at once.
+    CaughtUp {
+        /// The last sequence number of the store at that moment.
+        through: Seq,
+    },
+    /// The log no longer reaches back to where the subscription would continue: read the current state anew.
+    /// The stream goes on after `through`.
+    Resync {
+        /// Events go on after this sequence number.
+        through: Seq,
+    },
+}

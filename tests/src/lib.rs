@@ -1,0 +1,1 @@
+//! Workspace tests live in this crate's `tests` folder; the library is empty.
