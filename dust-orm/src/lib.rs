@@ -1,1 +1,5 @@
-//! dust-orm
+//! Typed records on Dust.
+#[doc(hidden)]
+pub mod __private;
+mod field;
+mod schema;

@@ -1,0 +1,118 @@
+//! What a record is to the library: a table of data that `#[derive(DustSchema)]` writes.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{self, CastError};
+use crate::{Changeset, Field};
+use dust_transport::model::Value;
+
+/// How the fields of a record lie in the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// One leaf per field at `prefix/slug/field`: other clients edit single fields, an update writes what changed.
+    #[default]
+    Flat,
+    /// One value at `prefix/slug`, replaced whole by every write.
+    Map,
+}
+
+/// One field of a schema.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldDef {
+    name: &'static str,
+    serde_name: &'static str,
+    wire_name: &'static str,
+    required: bool,
+    stored: bool,
+    cast: Option<fn(&Value) -> Result<Value, CastError>>,
+    default: Option<fn() -> Value>,
+}
+
+impl FieldDef {
+    /// A field of type `T` whose name is the same in Rust, for serde and in the store.
+    #[must_use]
+    pub const fn new<T: FieldValue>(name: &'static str) -> Self {
+        Self { cast: Some(codec::cast::<T>), ..Self::opaque(name) }
+    }
+
+    /// A field whose encoding is its own affair (`#[serde(with = "..")]`): checked with the whole record only.
+    #[must_use]
+    pub const fn opaque(name: &'static str) -> Self {
+        Self { name, serde_name: name, wire_name: name, required: false, stored: true, cast: None, default: None }
+    }
+
+    /// The name that serde gives the field; also its name in the store unless [`wire`](Self::wire) says otherwise.
+    #[must_use]
+    pub const fn serde(self, serde_name: &'static str) -> Self {
+        Self { serde_name, wire_name: serde_name, ..self }
+    }
+
+    /// The name in the store (`#[dust(rename = "..")]`).
+    #[must_use]
+    pub const fn wire(self, wire_name: &'static str) -> Self {
+        Self { wire_name, ..self }
+    }
+
+    /// Neither null nor "" on cast and on load.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// Not stored (`#[dust(skip)]`).
+    #[must_use]
+    pub const fn skip(self) -> Self {
+        Self { stored: false, ..self }
+    }
+
+    /// What an absent field loads as.
+    #[must_use]
+    pub const fn default(self, default: fn() -> Value) -> Self {
+        Self { default: Some(default), ..self }
+    }
+}
+
+/// A type that a field can have: anything that serde writes and reads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a Dust record",
+    label = "does not serialise",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for `{Self}`, or leave the field out with `#[dust(skip)]` and `#[serde(skip)]`"
+)]
+pub trait FieldValue: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> FieldValue for T {}
+
+/// The type of a slug: a string, or a newtype of one.
+#[diagnostic::on_unimplemented(
+    message = "a slug is a string, and `{Self}` is not one",
+    label = "not a string",
+    note = "use `String`, or a newtype of it that is `#[serde(transparent)]` and implements `AsRef<str>`"
+)]
+pub trait Slug: FieldValue + AsRef<str> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: FieldValue + AsRef<str>> Slug for T {}
+
+/// A record type: where its records lie and what their fields are. Derive it with [`DustSchema`](crate::DustSchema).
+pub trait Schema: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name of the type, for messages.
+    const NAME: &'static str;
+    /// The segments under which the records lie.
+    const PREFIX: &'static [&'static str];
+    /// How the fields lie in the store.
+    const STORAGE: Storage;
+    /// The fields in the order of their declaration.
+    const FIELDS: &'static [FieldDef];
+    /// The index of the slug in `FIELDS`.
+    const SLUG_INDEX: usize;
+
+    /// The slug of this record.
+    fn slug(&self) -> &str;
+
+    /// Runs the rules of the `validator` crate, where the struct has any.
+    fn rules(&self) -> Result<(), validator::ValidationErrors> {
+        Ok(())
+    }
+}
