@@ -1,4 +1,4 @@
-//! The Dust data model, the [`Transport`] trait and its conformance suite.
+//! The Dust data model, the [`Transport`](transport::Transport) trait and its conformance suite.
 pub mod error;
 pub mod model;
 pub mod transport;

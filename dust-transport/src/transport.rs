@@ -37,7 +37,10 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
 
     /// Reads exact leaves (no assembly); the result has one slot per path, in order.
-    fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
+    fn get_many<'a>(
+        &'a self,
+        paths: &'a [Path],
+    ) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
 
     /// Whether a leaf or a subtree is at the path.
     fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
@@ -95,7 +98,9 @@ pub enum Select {
     Entries,
     /// Paths.
     Keys,
-    /// The distinct `base/<next segment>` of each page; needs a scope `**`, `base/**` or `Below`.
+    /// The distinct `base/<next segment>` of each page; needs a scope `**`, `base/**` or `Below`. A range is refused with
+    /// `unsupported_select`, another pattern with `invalid_pattern_for_prefixes`. A prefix may repeat on the next page,
+    /// since the limit counts leaves.
     Prefixes,
 }
 
@@ -110,6 +115,14 @@ pub enum Order {
 }
 
 /// One page of a list.
+///
+/// ```
+/// use dust_transport::model::Path;
+/// use dust_transport::transport::{List, Order, Select};
+/// let newest = List::below(Path::parse("links")?).order(Order::Desc).select(Select::Keys).limit(10);
+/// assert_eq!(newest.after, None);
+/// # Ok::<(), dust_transport::model::PathError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {
     /// Which leaves.
@@ -172,6 +185,14 @@ pub enum Start {
 }
 
 /// A subscription to open.
+///
+/// ```
+/// use dust_transport::model::{Pattern, Seq};
+/// use dust_transport::transport::{Start, Subscribe};
+/// let from_the_first = Subscribe::pattern(Pattern::parse("links/**")?).start(Start::After(Seq(0)));
+/// assert_eq!(from_the_first.start, Start::After(Seq(0)));
+/// # Ok::<(), dust_transport::model::PatternError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
     /// What it covers.
@@ -198,4 +219,205 @@ pub enum Signal {
         /// Events go on after this sequence number.
         through: Seq,
     },
+}
+
+impl Capabilities {
+    /// Everything, with batches of 1000 ops and pages of 1000 leaves: what the contract asks of a full store.
+    ///
+    /// ```
+    /// use dust_transport::transport::Capabilities;
+    /// let remote = Capabilities::full().with_op_ids(false).with_page_leaves_max(200);
+    /// assert!(remote.subscribe && !remote.op_ids);
+    /// ```
+    #[must_use]
+    pub fn full() -> Self {
+        Self {
+            subscribe: true,
+            subtree_preconditions: true,
+            op_ids: true,
+            batch_ops_max: 1000,
+            page_leaves_max: 1000,
+        }
+    }
+
+    /// The same but for `subscribe`.
+    #[must_use]
+    pub fn with_subscribe(mut self, subscribe: bool) -> Self {
+        self.subscribe = subscribe;
+        self
+    }
+
+    /// The same but for `subtree_preconditions`.
+    #[must_use]
+    pub fn with_subtree_preconditions(mut self, subtree_preconditions: bool) -> Self {
+        self.subtree_preconditions = subtree_preconditions;
+        self
+    }
+
+    /// The same but for `op_ids`.
+    #[must_use]
+    pub fn with_op_ids(mut self, op_ids: bool) -> Self {
+        self.op_ids = op_ids;
+        self
+    }
+
+    /// The same but for `batch_ops_max`.
+    #[must_use]
+    pub fn with_batch_ops_max(mut self, batch_ops_max: usize) -> Self {
+        self.batch_ops_max = batch_ops_max;
+        self
+    }
+
+    /// The same but for `page_leaves_max`.
+    #[must_use]
+    pub fn with_page_leaves_max(mut self, page_leaves_max: usize) -> Self {
+        self.page_leaves_max = page_leaves_max;
+        self
+    }
+}
+
+impl List {
+    /// The limit of a list that names none.
+    pub const LIMIT_DEFAULT: usize = 50;
+
+    /// The first page of entries in ascending order, at most [`LIMIT_DEFAULT`](List::LIMIT_DEFAULT) leaves.
+    #[must_use]
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            select: Select::Entries,
+            order: Order::Asc,
+            limit: Self::LIMIT_DEFAULT,
+            after: None,
+        }
+    }
+
+    /// Lists what is strictly below a path.
+    #[must_use]
+    pub fn below(path: Path) -> Self {
+        Self::new(Scope::Below(path))
+    }
+
+    /// Lists what matches a pattern.
+    #[must_use]
+    pub fn pattern(pattern: Pattern) -> Self {
+        Self::new(Scope::Pattern(pattern))
+    }
+
+    /// Lists `from <= path < to` in the byte order of rendered paths.
+    #[must_use]
+    pub fn range(from: Path, to: Path) -> Self {
+        Self::new(Scope::Range { from, to })
+    }
+
+    /// The same with this limit.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The same in this order.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// The same with this selection.
+    #[must_use]
+    pub fn select(mut self, select: Select) -> Self {
+        self.select = select;
+        self
+    }
+
+    /// The same, continued strictly after this cursor; `None` starts over.
+    #[must_use]
+    pub fn after(mut self, after: impl Into<Option<Path>>) -> Self {
+        self.after = after.into();
+        self
+    }
+}
+
+impl Items {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Entries(entries) => entries.len(),
+            Self::Keys(paths) | Self::Prefixes(paths) => paths.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries; empty for another selection.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry> {
+        match self {
+            Self::Entries(entries) => entries,
+            Self::Keys(_) | Self::Prefixes(_) => Vec::new(),
+        }
+    }
+
+    /// The paths, whatever the selection.
+    #[must_use]
+    pub fn into_paths(self) -> Vec<Path> {
+        match self {
+            Self::Entries(entries) => entries.into_iter().map(|entry| entry.path).collect(),
+            Self::Keys(paths) | Self::Prefixes(paths) => paths,
+        }
+    }
+}
+
+impl Interest {
+    /// Whether an op at this path is covered.
+    ///
+    /// ```
+    /// use dust_transport::model::Path;
+    /// use dust_transport::transport::Interest;
+    /// let record = Interest::Touching(Path::parse("links/dust")?);
+    /// assert!(record.covers(&Path::parse("links")?));
+    /// assert!(record.covers(&Path::parse("links/dust/title")?));
+    /// assert!(!record.covers(&Path::parse("links/rust")?));
+    /// # Ok::<(), dust_transport::model::PathError>(())
+    /// ```
+    #[must_use]
+    pub fn covers(&self, path: &Path) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.matches(path),
+            Self::Touching(at) => path.starts_with(at) || path.is_ancestor_of(at),
+        }
+    }
+}
+
+impl Subscribe {
+    /// Covers ops whose own path matches the pattern, from now on.
+    #[must_use]
+    pub fn pattern(pattern: Pattern) -> Self {
+        Self {
+            interest: Interest::Pattern(pattern),
+            start: Start::Now,
+        }
+    }
+
+    /// Covers ops at, below and above the path, from now on.
+    #[must_use]
+    pub fn touching(path: Path) -> Self {
+        Self {
+            interest: Interest::Touching(path),
+            start: Start::Now,
+        }
+    }
+
+    /// The same from this start.
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
 }

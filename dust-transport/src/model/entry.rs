@@ -4,7 +4,19 @@ use super::{Path, Value};
 
 /// A store's sequence number: +1 per committed op, starting at 1. A leaf's revision is the number of the op that last
 /// wrote it; `Seq(0)` stands before the first op.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
@@ -63,4 +75,97 @@ pub enum ValueKind {
     File,
     /// A lease.
     Lease,
+}
+
+/// A name that is none of the expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not the name of {what}")]
+pub struct UnknownName {
+    /// What was found.
+    pub name: String,
+    /// What it should have named.
+    pub what: &'static str,
+}
+
+impl ValueKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Null,
+        Self::Boolean,
+        Self::Integer,
+        Self::Float,
+        Self::String,
+        Self::List,
+        Self::Map,
+        Self::Counter,
+        Self::Set,
+        Self::Decimal,
+        Self::Datetime,
+        Self::File,
+        Self::Lease,
+    ];
+
+    /// The name on the wire.
+    ///
+    /// ```
+    /// use dust_transport::model::ValueKind;
+    /// assert_eq!(ValueKind::Datetime.as_str(), "datetime");
+    /// assert_eq!("counter".parse(), Ok(ValueKind::Counter));
+    /// assert!("Counter".parse::<ValueKind>().is_err());
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::String => "string",
+            Self::List => "list",
+            Self::Map => "map",
+            Self::Counter => "counter",
+            Self::Set => "set",
+            Self::Decimal => "decimal",
+            Self::Datetime => "datetime",
+            Self::File => "file",
+            Self::Lease => "lease",
+        }
+    }
+
+    /// The kind of a value that a remote store calls by this name.
+    ///
+    /// Stores call an array `list` or, some of them, `string`; both are [`List`](ValueKind::List). A name that is not
+    /// known here, from a newer store, gives the kind of the JSON text.
+    ///
+    /// ```
+    /// use dust_transport::model::{Value, ValueKind};
+    /// assert_eq!(ValueKind::from_remote("string", &Value::list([])), ValueKind::List);
+    /// assert_eq!(ValueKind::from_remote("counter", &Value::from(1)), ValueKind::Counter);
+    /// assert_eq!(ValueKind::from_remote("tensor", &Value::from(1)), ValueKind::Integer);
+    /// ```
+    #[must_use]
+    pub fn from_remote(name: &str, value: &Value) -> Self {
+        match name.parse() {
+            Ok(Self::String) | Err(UnknownName { .. }) => value.kind(),
+            Ok(kind) => kind,
+        }
+    }
+}
+
+impl fmt::Display for ValueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for ValueKind {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == name);
+        known.ok_or_else(|| UnknownName {
+            name: name.to_owned(),
+            what: "a kind of value",
+        })
+    }
 }

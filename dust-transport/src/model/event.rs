@@ -1,8 +1,6 @@
-use super::{OpId, Path, Seq, Value};
+use std::fmt;
 
-/// The device that wrote an op: any non-empty string, by convention `dev_…`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DeviceId(String);
+use super::{DeviceId, OpId, Path, Seq, UnknownName, Value};
 
 /// The kind of a committed op; on the wire the lower-case name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,4 +36,54 @@ pub struct Event {
     pub device: DeviceId,
     /// The id of its batch, if it had one.
     pub op_id: Option<OpId>,
+}
+
+impl OpKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Set,
+        Self::Delete,
+        Self::Merge,
+        Self::Increment,
+        Self::Add,
+        Self::Remove,
+    ];
+
+    /// The name on the wire.
+    ///
+    /// ```
+    /// use dust_transport::model::OpKind;
+    /// assert_eq!(OpKind::Merge.as_str(), "merge");
+    /// assert_eq!("delete".parse(), Ok(OpKind::Delete));
+    /// assert!("upsert".parse::<OpKind>().is_err());
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Delete => "delete",
+            Self::Merge => "merge",
+            Self::Increment => "increment",
+            Self::Add => "add",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+impl fmt::Display for OpKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for OpKind {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == name);
+        known.ok_or_else(|| UnknownName {
+            name: name.to_owned(),
+            what: "an op",
+        })
+    }
 }

@@ -2,14 +2,16 @@
 
 mod entry;
 mod event;
+mod id;
 mod op;
 mod path;
 mod pattern;
 mod value;
 
-pub use entry::{Entry, Seq, ValueKind};
-pub use event::{DeviceId, Event, OpKind};
-pub use op::{Action, Batch, Op, OpId, Precondition};
+pub use entry::{Entry, Seq, UnknownName, ValueKind};
+pub use event::{Event, OpKind};
+pub use id::{DeviceId, IdError, OpId};
+pub use op::{Action, Batch, Op, Precondition};
 pub use path::{Path, PathError, Segments};
 pub use pattern::{Pattern, PatternError};
-pub use value::{Value, ValueError};
+pub use value::{Envelope, Value, ValueError};

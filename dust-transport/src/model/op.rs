@@ -1,8 +1,4 @@
-use super::{Path, Seq, Value};
-
-/// An id that makes a batch idempotent: committed at most once per device.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OpId(String);
+use super::{OpId, OpKind, Path, Seq, Value};
 
 /// What an op does at its path.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +46,13 @@ pub enum Precondition {
 }
 
 /// One op of a batch; it takes one sequence number.
+///
+/// ```
+/// use dust_transport::model::{Op, Path, Precondition, Seq, Value};
+/// let op = Op::set(Path::parse("links/dust/title")?, "Dust").when(Precondition::Match(Seq(7)));
+/// assert_eq!(op.action.kind().as_str(), "set");
+/// # Ok::<(), dust_transport::model::PathError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Op {
     /// Where.
@@ -61,10 +64,129 @@ pub struct Op {
 }
 
 /// Ops that are committed together or not at all.
+///
+/// ```
+/// use dust_transport::model::{Batch, Op, OpId, Path};
+/// let path = Path::parse("links/dust/title")?;
+/// let batch = Batch::new([Op::set(path.clone(), "Dust"), Op::delete(path)]).with_id(OpId::random());
+/// assert_eq!(batch.ops.len(), 2);
+/// # Ok::<(), dust_transport::model::PathError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// The ops, applied in order.
     pub ops: Vec<Op>,
     /// Makes a repetition of this batch harmless.
     pub id: Option<OpId>,
+}
+
+impl Action {
+    /// The kind of the op that it becomes.
+    #[must_use]
+    pub fn kind(&self) -> OpKind {
+        match self {
+            Self::Set(_) => OpKind::Set,
+            Self::Delete => OpKind::Delete,
+            Self::Merge(_) => OpKind::Merge,
+            Self::Increment(_) => OpKind::Increment,
+            Self::Add(_) => OpKind::Add,
+            Self::Remove(_) => OpKind::Remove,
+        }
+    }
+
+    /// The value that it carries.
+    #[must_use]
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Set(value)
+            | Self::Merge(value)
+            | Self::Increment(value)
+            | Self::Add(value)
+            | Self::Remove(value) => Some(value),
+            Self::Delete => None,
+        }
+    }
+}
+
+impl Op {
+    fn new(path: Path, action: Action) -> Self {
+        Self {
+            path,
+            action,
+            precondition: Precondition::None,
+        }
+    }
+
+    /// Replaces what is at and below the path; see [`Action::Set`].
+    #[must_use]
+    pub fn set(path: Path, value: impl Into<Value>) -> Self {
+        Self::new(path, Action::Set(value.into()))
+    }
+
+    /// Removes what is at and below the path; see [`Action::Delete`].
+    #[must_use]
+    pub fn delete(path: Path) -> Self {
+        Self::new(path, Action::Delete)
+    }
+
+    /// Replaces each named child of the path; see [`Action::Merge`].
+    #[must_use]
+    pub fn merge(path: Path, map: impl Into<Value>) -> Self {
+        Self::new(path, Action::Merge(map.into()))
+    }
+
+    /// Adds a number to the leaf; see [`Action::Increment`].
+    #[must_use]
+    pub fn increment(path: Path, by: impl Into<Value>) -> Self {
+        Self::new(path, Action::Increment(by.into()))
+    }
+
+    /// Puts a member into the set at the leaf; see [`Action::Add`].
+    #[must_use]
+    pub fn add(path: Path, member: impl Into<Value>) -> Self {
+        Self::new(path, Action::Add(member.into()))
+    }
+
+    /// Takes a member out of the set at the leaf; see [`Action::Remove`].
+    #[must_use]
+    pub fn remove(path: Path, member: impl Into<Value>) -> Self {
+        Self::new(path, Action::Remove(member.into()))
+    }
+
+    /// The same op on this condition, in place of any it had.
+    #[must_use]
+    pub fn when(mut self, precondition: Precondition) -> Self {
+        self.precondition = precondition;
+        self
+    }
+}
+
+impl Batch {
+    /// Ops to commit in this order.
+    #[must_use]
+    pub fn new(ops: impl IntoIterator<Item = Op>) -> Self {
+        Self {
+            ops: ops.into_iter().collect(),
+            id: None,
+        }
+    }
+
+    /// One op by itself.
+    #[must_use]
+    pub fn one(op: Op) -> Self {
+        Self::new([op])
+    }
+
+    /// The same batch under an op id, which makes its repetition harmless.
+    #[must_use]
+    pub fn with_id(mut self, id: OpId) -> Self {
+        self.id = Some(id);
+        self
+    }
+}
+
+impl From<Op> for Batch {
+    fn from(op: Op) -> Self {
+        Self::one(op)
+    }
 }
