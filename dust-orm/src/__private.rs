@@ -23,3 +23,8 @@ pub fn default_value<T: Default + FieldValue>() -> Value {
 pub fn validate<T: ::validator::Validate>(record: &T) -> Result<(), ValidationErrors> {
     record.validate()
 }
+
+/// The text of a slug. The bound is named here once, so that a slug that is no string is one error, on its type.
+pub fn slug<T: Slug>(slug: &T) -> &str {
+    slug.as_ref()
+}

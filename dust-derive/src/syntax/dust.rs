@@ -1,0 +1,205 @@
+//! `#[dust(..)]`.
+
+use proc_macro2::Span;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Lit, LitStr, Path, Token, bracketed, token};
+
+use super::{RawField, RawStruct, Setting, each_setting};
+use crate::ctxt::Ctxt;
+use crate::distance::nearest;
+use crate::model::{Fill, Storage};
+
+const STRUCT_KEYS: &[&str] = &["prefix", "storage", "crate"];
+const FIELD_KEYS: &[&str] = &["slug", "required", "rename", "default", "skip"];
+const STORAGES: &[&str] = &["flat", "map"];
+
+pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut RawStruct<'_>) {
+    let read = each_setting(attr, |setting| match setting.key.as_str() {
+        "prefix" => raw.prefix.set(cx, setting.span, prefix(cx, setting)),
+        "storage" => {
+            let storage = string(cx, setting, "flat").and_then(|name| storage(cx, &name));
+            raw.storage.set(cx, setting.span, storage.unwrap_or(Storage::Flat));
+        }
+        "crate" => {
+            if let Some(path) = path(cx, setting, "::dust_orm") {
+                raw.krate.set(cx, setting.span, path);
+            }
+        }
+        key if FIELD_KEYS.contains(&key) => {
+            cx.error(setting.span, format_args!("`{key}` is a setting of a field: move it to the field it is about"));
+        }
+        _ => unknown(cx, setting, "struct", STRUCT_KEYS),
+    });
+    malformed(cx, read);
+}
+
+pub(super) fn read_field(cx: &Ctxt, attr: &Attribute, raw: &mut RawField<'_>) {
+    let read = each_setting(attr, |setting| match setting.key.as_str() {
+        "slug" => raw.slug.set(cx, setting.span, flag(cx, setting)),
+        "required" => raw.required.set(cx, setting.span, flag(cx, setting)),
+        "skip" => raw.skip.set(cx, setting.span, flag(cx, setting)),
+        "rename" => {
+            let name = string(cx, setting, "href");
+            if let Some(name) = &name {
+                segment(cx, name.span(), &name.value(), "a name in the store");
+            }
+            raw.rename.set(cx, setting.span, name.map_or_else(|| raw.ident.to_string(), |name| name.value()));
+        }
+        "default" if setting.input.peek(Token![=]) => {
+            let fill = path(cx, setting, "path::to::function").map_or(Fill::Type, Fill::Path);
+            raw.default.set(cx, setting.span, fill);
+        }
+        "default" => {
+            flag(cx, setting);
+            raw.default.set(cx, setting.span, Fill::Type);
+        }
+        key if STRUCT_KEYS.contains(&key) => {
+            cx.error(setting.span, format_args!("`{key}` is a setting of the struct: move it to `#[dust(..)]` above the struct"));
+        }
+        _ => unknown(cx, setting, "field", FIELD_KEYS),
+    });
+    malformed(cx, read);
+}
+
+fn malformed(cx: &Ctxt, read: syn::Result<()>) {
+    if let Err(error) = read {
+        cx.error(error.span(), format_args!("{error}: the form is `#[dust(key, key = \"value\")]`"));
+    }
+}
+
+fn unknown(cx: &Ctxt, setting: &Setting<'_>, place: &str, known: &[&str]) {
+    let key = &setting.key;
+    let hint = did_you_mean(key, known);
+    let known = list(known);
+    cx.error(setting.span, format_args!("unknown attribute `{key}`{hint}: a {place} takes {known}"));
+}
+
+fn did_you_mean(given: &str, known: &[&str]) -> String {
+    nearest(given, known).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A setting without a value.
+fn flag(cx: &Ctxt, setting: &Setting<'_>) {
+    let key = &setting.key;
+    if !setting.input.is_empty() && !setting.input.peek(Token![,]) {
+        cx.error(setting.input.span(), format_args!("`{key}` takes no value: write `{key}` alone"));
+    }
+}
+
+/// The value of `key = "text"`; `example` is a value that would do.
+fn string(cx: &Ctxt, setting: &Setting<'_>, example: &str) -> Option<LitStr> {
+    let (key, input) = (&setting.key, setting.input);
+    if input.parse::<Token![=]>().is_err() {
+        cx.error(setting.span, format_args!("`{key}` needs a value: write `{key} = \"{example}\"`"));
+        return None;
+    }
+    let text = input.parse();
+    if text.is_err() {
+        let span = if input.is_empty() { setting.span } else { input.span() };
+        cx.error(span, format_args!("the value of `{key}` is a string in quotes: write `{key} = \"{example}\"`"));
+    }
+    text.ok()
+}
+
+/// The value of `key = "path::to::item"`.
+fn path(cx: &Ctxt, setting: &Setting<'_>, example: &str) -> Option<Path> {
+    let text = string(cx, setting, example)?;
+    let path = text.parse_with(Path::parse_mod_style);
+    if path.is_err() {
+        let key = &setting.key;
+        cx.error(text.span(), format_args!("the value of `{key}` is the path of an item: write `{key} = \"{example}\"`"));
+    }
+    path.ok()
+}
+
+fn storage(cx: &Ctxt, name: &LitStr) -> Option<Storage> {
+    match name.value().as_str() {
+        "flat" => Some(Storage::Flat),
+        "map" => Some(Storage::Map),
+        other => {
+            let hint = did_you_mean(other, STORAGES);
+            cx.error(
+                name.span(),
+                format_args!("unknown storage `{other}`{hint}: `flat` is one leaf per field, `map` one value per record"),
+            );
+            None
+        }
+    }
+}
+
+/// The segments of `prefix = ".."` or `prefix = ["..", ".."]`; whatever is wrong with them is recorded.
+fn prefix(cx: &Ctxt, setting: &Setting<'_>) -> Vec<String> {
+    if setting.input.peek(Token![=]) && setting.input.peek2(token::Bracket) {
+        return prefix_list(cx, setting).unwrap_or_else(|error| {
+            cx.syntax_error(error);
+            Vec::new()
+        });
+    }
+    let Some(text) = string(cx, setting, "links") else { return Vec::new() };
+    let (rendered, span) = (text.value(), text.span());
+    if rendered.is_empty() {
+        cx.error(span, "the prefix is empty: name where the records lie, as in `prefix = \"links\"`");
+        return Vec::new();
+    }
+    let segments = rendered.split('/').map(|rendered| {
+        let literal = unescape(cx, span, rendered);
+        segment(cx, span, &literal, "a segment of the prefix");
+        literal
+    });
+    segments.collect()
+}
+
+fn prefix_list(cx: &Ctxt, setting: &Setting<'_>) -> syn::Result<Vec<String>> {
+    setting.input.parse::<Token![=]>()?;
+    let content;
+    let bracket = bracketed!(content in setting.input);
+    let segments = Punctuated::<Lit, Token![,]>::parse_terminated(&content)?;
+    if segments.is_empty() {
+        cx.error(bracket.span.join(), "the prefix has no segments: name where the records lie, as in `prefix = [\"links\"]`");
+    }
+    let segments = segments.into_iter().map(|literal| {
+        let Lit::Str(text) = literal else {
+            cx.error(literal.span(), "a segment of the prefix is a string: put it in quotes");
+            return String::new();
+        };
+        segment(cx, text.span(), &text.value(), "a segment of the prefix");
+        text.value()
+    });
+    Ok(segments.collect())
+}
+
+/// What the store refuses as one segment of a path.
+fn segment(cx: &Ctxt, span: Span, text: &str, what: &str) {
+    if text.is_empty() {
+        cx.error(span, format_args!("{what} is empty: give it a name, and write no `/` at either end and no `//`"));
+    }
+    if text.contains('\0') {
+        cx.error(span, format_args!("{what} holds a NUL character, which the store refuses: take it out"));
+    }
+}
+
+/// The text of a segment in which `~1` stands for a slash and `~0` for a tilde.
+fn unescape(cx: &Ctxt, span: Span, rendered: &str) -> String {
+    let mut text = String::with_capacity(rendered.len());
+    let mut letters = rendered.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '~' {
+            text.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('0') => text.push('~'),
+            Some('1') => text.push('/'),
+            _ => {
+                cx.error(span, "a `~` in a prefix starts an escape: write `~0` for a tilde, `~1` for a slash inside a segment");
+                // The rest may hold more of the same; it is one mistake.
+                return text + letters.as_str();
+            }
+        }
+    }
+    text
+}
