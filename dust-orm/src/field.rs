@@ -1,6 +1,9 @@
 //! Typed handles of fields: `Link::TITLE`.
 
+use std::fmt;
 use std::marker::PhantomData;
+
+use crate::schema::{FieldDef, Schema};
 
 /// The handle of one field of the schema `S`, of type `T`; printed by the derive as a constant.
 pub struct Field<S, T> {
@@ -13,6 +16,107 @@ impl<S, T> Field<S, T> {
     #[doc(hidden)]
     #[must_use]
     pub const fn at(index: usize) -> Self {
-        Self { index, marker: PhantomData }
+        Self {
+            index,
+            marker: PhantomData,
+        }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self.index
+    }
+}
+
+impl<S: Schema, T> Field<S, T> {
+    /// The definition of the field.
+    #[must_use]
+    pub fn def(self) -> &'static FieldDef {
+        // The derive prints the index beside the table; only a hand-written handle can be off.
+        &S::FIELDS[self.index]
+    }
+
+    /// The name in inputs, errors and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.def().serde_name()
+    }
+}
+
+impl<S, T> Clone for Field<S, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, T> Copy for Field<S, T> {}
+
+impl<S: Schema, T> fmt::Debug for Field<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", S::NAME, self.def().name())
+    }
+}
+
+/// Fields of one schema, whatever their types: a tuple or an array of handles.
+pub trait FieldList<S> {
+    /// The indexes of the fields.
+    #[doc(hidden)]
+    fn indexes(&self) -> Vec<usize>;
+}
+
+impl<S, T> FieldList<S> for Field<S, T> {
+    fn indexes(&self) -> Vec<usize> {
+        vec![self.index]
+    }
+}
+
+impl<S, T, const N: usize> FieldList<S> for [Field<S, T>; N] {
+    fn indexes(&self) -> Vec<usize> {
+        self.iter().map(|field| field.index).collect()
+    }
+}
+
+macro_rules! tuples {
+    () => {};
+    ($first:ident $($name:ident)*) => {
+        impl<S, $first: FieldList<S>, $($name: FieldList<S>),*> FieldList<S> for ($first, $($name,)*) {
+            #[expect(non_snake_case, reason = "the type parameters name the elements too")]
+            fn indexes(&self) -> Vec<usize> {
+                let ($first, $($name,)*) = self;
+                [$first.indexes(), $($name.indexes()),*].concat()
+            }
+        }
+        tuples!($($name)*);
+    };
+}
+
+tuples!(A B C D E F G H I J K L M N O P);
+
+/// What can be put into a field of type `T`: a `T`, a `&str` for a `String`, and either of them for an `Option`.
+pub trait IntoField<T> {
+    /// The value for the field.
+    fn into_field(self) -> T;
+}
+
+impl<T> IntoField<T> for T {
+    fn into_field(self) -> T {
+        self
+    }
+}
+
+impl<T> IntoField<Option<T>> for T {
+    fn into_field(self) -> Option<T> {
+        Some(self)
+    }
+}
+
+impl IntoField<String> for &str {
+    fn into_field(self) -> String {
+        self.into()
+    }
+}
+
+impl IntoField<Option<String>> for &str {
+    fn into_field(self) -> Option<String> {
+        Some(self.into())
     }
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::changeset::Changeset;
 use crate::codec::{self, CastError};
-use crate::{Changeset, Field};
 use dust_transport::model::Value;
 
 /// How the fields of a record lie in the store.
@@ -33,19 +33,34 @@ impl FieldDef {
     /// A field of type `T` whose name is the same in Rust, for serde and in the store.
     #[must_use]
     pub const fn new<T: FieldValue>(name: &'static str) -> Self {
-        Self { cast: Some(codec::cast::<T>), ..Self::opaque(name) }
+        Self {
+            cast: Some(codec::cast::<T>),
+            ..Self::opaque(name)
+        }
     }
 
     /// A field whose encoding is its own affair (`#[serde(with = "..")]`): checked with the whole record only.
     #[must_use]
     pub const fn opaque(name: &'static str) -> Self {
-        Self { name, serde_name: name, wire_name: name, required: false, stored: true, cast: None, default: None }
+        Self {
+            name,
+            serde_name: name,
+            wire_name: name,
+            required: false,
+            stored: true,
+            cast: None,
+            default: None,
+        }
     }
 
     /// The name that serde gives the field; also its name in the store unless [`wire`](Self::wire) says otherwise.
     #[must_use]
     pub const fn serde(self, serde_name: &'static str) -> Self {
-        Self { serde_name, wire_name: serde_name, ..self }
+        Self {
+            serde_name,
+            wire_name: serde_name,
+            ..self
+        }
     }
 
     /// The name in the store (`#[dust(rename = "..")]`).
@@ -69,7 +84,48 @@ impl FieldDef {
     /// What an absent field loads as.
     #[must_use]
     pub const fn default(self, default: fn() -> Value) -> Self {
-        Self { default: Some(default), ..self }
+        Self {
+            default: Some(default),
+            ..self
+        }
+    }
+
+    /// The name in Rust.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The name that serde gives the field: the one in inputs, errors and JSON.
+    #[must_use]
+    pub const fn serde_name(&self) -> &'static str {
+        self.serde_name
+    }
+
+    /// The name in the store.
+    #[must_use]
+    pub const fn wire_name(&self) -> &'static str {
+        self.wire_name
+    }
+
+    /// Whether the field must be neither null nor "".
+    #[must_use]
+    pub const fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Whether the field is stored; a virtual one is not.
+    #[must_use]
+    pub const fn is_stored(&self) -> bool {
+        self.stored
+    }
+
+    pub(crate) fn caster(&self) -> Option<fn(&Value) -> Result<Value, CastError>> {
+        self.cast
+    }
+
+    pub(crate) fn default_value(&self) -> Option<Value> {
+        self.default.map(|default| default())
     }
 }
 
@@ -114,5 +170,23 @@ pub trait Schema: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Runs the rules of the `validator` crate, where the struct has any.
     fn rules(&self) -> Result<(), validator::ValidationErrors> {
         Ok(())
+    }
+
+    /// Casts what came from outside into a changeset of a new record; see [`Changeset::cast`] for what an input is.
+    #[must_use]
+    fn changeset<I: Serialize + ?Sized>(input: &I) -> Changeset<Self>
+    where
+        Self: Sized,
+    {
+        Changeset::new().cast(input)
+    }
+
+    /// Begins a change of this record.
+    #[must_use]
+    fn change(&self) -> Changeset<Self>
+    where
+        Self: Sized,
+    {
+        Changeset::of(self)
     }
 }

@@ -6,6 +6,7 @@ mod id;
 mod op;
 mod path;
 mod pattern;
+mod subtree;
 mod value;
 
 pub use entry::{Entry, Seq, UnknownName, ValueKind};
@@ -13,5 +14,6 @@ pub use event::{Event, OpKind};
 pub use id::{DeviceId, IdError, OpId};
 pub use op::{Action, Batch, Op, Precondition};
 pub use path::{Path, PathError, Segments};
+pub use subtree::assemble;
 pub use pattern::{Pattern, PatternError};
 pub use value::{Envelope, Value, ValueError};

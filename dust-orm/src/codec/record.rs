@@ -1,0 +1,203 @@
+//! From the fields of a record to the record.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use dust_transport::model::Value;
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use crate::Schema;
+use crate::schema::FieldDef;
+
+/// Why the fields of a record do not make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoadError {
+    /// Serde's name of the field, where it is known which one.
+    pub(crate) field: Option<Cow<'static, str>>,
+    /// A required field is absent, or one without which the record cannot be built.
+    pub(crate) missing: bool,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "field `{field}`: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl LoadError {
+    fn at(field: &'static str, message: &impl ToString) -> Self {
+        Self {
+            field: Some(field.into()),
+            missing: false,
+            message: message.to_string(),
+        }
+    }
+
+    fn missing(field: &'static str) -> Self {
+        Self {
+            field: Some(field.into()),
+            missing: true,
+            message: "can't be blank".into(),
+        }
+    }
+}
+
+impl de::Error for LoadError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self {
+            field: None,
+            missing: false,
+            message: message.to_string(),
+        }
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::missing(field)
+    }
+}
+
+/// Builds a record from its fields, by index of `S::FIELDS`, and refuses one whose required fields are blank.
+pub(crate) fn load<S: Schema>(fields: &[Option<Value>]) -> Result<S, LoadError> {
+    let blank = |(def, value): &(&FieldDef, &Option<Value>)| def.is_required() && is_blank(value.as_ref());
+    match S::FIELDS.iter().zip(fields).find(blank) {
+        Some((def, _)) => Err(LoadError::missing(def.serde_name())),
+        None => load_unguarded(fields),
+    }
+}
+
+/// Builds a record: strictly first, then with the leniency of a cast, since other clients write too.
+pub(crate) fn load_unguarded<S: Schema>(fields: &[Option<Value>]) -> Result<S, LoadError> {
+    let fields = with_defaults(S::FIELDS, fields);
+    S::deserialize(Record {
+        defs: S::FIELDS,
+        fields: &fields,
+    })
+    .or_else(|_| {
+        let lenient = loosen(S::FIELDS, &fields)?;
+        S::deserialize(Record {
+            defs: S::FIELDS,
+            fields: &lenient,
+        })
+    })
+}
+
+/// Gives absent fields the default that their definition names.
+fn with_defaults<'a>(defs: &[FieldDef], fields: &'a [Option<Value>]) -> Cow<'a, [Option<Value>]> {
+    let mut fields = Cow::Borrowed(fields);
+    for (index, def) in defs.iter().enumerate() {
+        if fields.get(index).is_some_and(Option::is_none)
+            && let Some(default) = def.default_value()
+        {
+            if let Some(slot) = fields.to_mut().get_mut(index) {
+                *slot = Some(default);
+            }
+        }
+    }
+    fields
+}
+
+/// Neither absent, nor null, nor "": the meaning of `required`.
+pub(crate) fn is_blank(value: Option<&Value>) -> bool {
+    value.is_none_or(|value| value.is_null() || value.json() == "\"\"")
+}
+
+/// Casts each field and gives absent ones their default.
+fn loosen(defs: &[FieldDef], fields: &[Option<Value>]) -> Result<Vec<Option<Value>>, LoadError> {
+    let loosen = |(def, value): (&FieldDef, &Option<Value>)| match (value, def.caster()) {
+        (Some(value), Some(cast)) if !value.is_null() => cast(value)
+            .map(Some)
+            .map_err(|error| LoadError::at(def.serde_name(), &error)),
+        (Some(value), None) => Ok(Some(value.clone())),
+        _ => Ok(def.default_value().or_else(|| empty_map(def))),
+    };
+    defs.iter().zip(fields).map(loosen).collect()
+}
+
+/// An empty map leaves no leaf in a store, so an absent field whose type reads `{}` was one.
+fn empty_map(def: &FieldDef) -> Option<Value> {
+    // A type that reads null (an option) has a better word for absence, and serde knows it.
+    let caster = def.caster()?;
+    if caster(&Value::null()).is_ok() {
+        None
+    } else {
+        caster(&Value::map::<&str>([])).ok()
+    }
+}
+
+/// Drives a schema's own `Deserialize` from named values, without an intermediate tree.
+struct Record<'a> {
+    defs: &'static [FieldDef],
+    fields: &'a [Option<Value>],
+}
+
+impl<'de> Deserializer<'de> for Record<'de> {
+    type Error = LoadError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LoadError> {
+        visitor.visit_map(Access {
+            rest: self.defs.iter().zip(self.fields),
+            value: None,
+        })
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, LoadError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct Access<'a> {
+    rest: std::iter::Zip<std::slice::Iter<'static, FieldDef>, std::slice::Iter<'a, Option<Value>>>,
+    value: Option<(&'static FieldDef, &'a Value)>,
+}
+
+impl<'de> MapAccess<'de> for Access<'de> {
+    type Error = LoadError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, LoadError> {
+        for (def, value) in self.rest.by_ref() {
+            if let Some(value) = value {
+                self.value = Some((def, value));
+                return seed
+                    .deserialize(BorrowedStrDeserializer::new(def.serde_name()))
+                    .map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, LoadError> {
+        let (def, value) = self
+            .value
+            .take()
+            .ok_or_else(|| <LoadError as de::Error>::custom("a value before its name"))?;
+        seed.deserialize(&mut serde_json::Deserializer::from_str(value.json()))
+            .map_err(|error| LoadError::at(def.serde_name(), &error))
+    }
+}
+
+/// A value that the field's type reads, to build a record around a field that is missing.
+pub(crate) fn placeholder(def: &FieldDef) -> Option<Value> {
+    let caster = def.caster()?;
+    let candidates = [
+        Value::null(),
+        Value::from(""),
+        Value::from(0_i64),
+        Value::from(false),
+        Value::list([]),
+        Value::map::<&str>([]),
+    ];
+    candidates.into_iter().find_map(|value| caster(&value).ok())
+}

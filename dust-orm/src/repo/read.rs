@@ -1,0 +1,225 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use dust_transport::model::Path;
+use dust_transport::transport::List;
+use dust_transport::transport::Transport;
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+
+use super::record::{Grouping, Leaves, Stored};
+use super::{Repo, prefix, record_path};
+use crate::error::{Error, ErrorKind};
+use crate::schema::Schema;
+use crate::version::Versioned;
+
+/// Leaves per page: large enough that the page's own cost disappears, small enough to be a page.
+const PAGE_LEAVES: usize = 1000;
+
+impl Repo {
+    /// Every record of a schema, in the byte order of their rendered slugs.
+    ///
+    /// A stored record that does not load is skipped and logged as a warning; a [`strict`](Self::strict) Repo fails.
+    ///
+    /// # Errors
+    /// What the store fails with; `InvalidRecord` on a strict Repo.
+    pub async fn all<S: Schema>(&self) -> Result<Vec<S>, Error> {
+        let mut records = Vec::new();
+        let mut pages = Records::open(self.transport_arc())?;
+        while let Some(page) = pages.next_page().await? {
+            for leaves in page {
+                let slug = leaves.slug().to_owned();
+                match leaves.load() {
+                    Ok(record) => records.push(record),
+                    Err(error) if self.strict => return Err(error),
+                    Err(error) => tracing::warn!(schema = S::NAME, slug, %error, "skipping a stored record"),
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// Every record of a schema, page by page underneath: memory is bounded by one page and one record.
+    ///
+    /// A stored record that does not load is one `Err` item of kind `InvalidRecord`, and the stream goes on; any other
+    /// `Err` ends it.
+    #[must_use]
+    pub fn stream<S: Schema>(&self) -> RecordStream<S> {
+        RecordStream::new(Records::open(self.transport_arc()))
+    }
+
+    /// The record with a slug, or `None`.
+    ///
+    /// # Errors
+    /// `InvalidRecord` where something is stored that does not load.
+    pub async fn get<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<Option<S>, Error> {
+        let slug = slug.as_ref();
+        self.stored(slug).await?.map(|stored| stored.leaves.load()).transpose()
+    }
+
+    /// The record with a slug together with its version, or `None`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_versioned<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<Option<Versioned<S>>, Error> {
+        let stored = self.stored(slug.as_ref()).await?;
+        stored
+            .map(|stored| Ok(Versioned::new(stored.leaves.load()?, stored.version)))
+            .transpose()
+    }
+
+    /// The record with a slug, which must be there.
+    ///
+    /// # Errors
+    /// `NotFound` where it is not; otherwise as [`get`](Self::get).
+    pub async fn fetch<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<S, Error> {
+        let slug = slug.as_ref();
+        self.get(slug)
+            .await?
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no {} `{slug}`", S::NAME)))
+    }
+
+    /// Whether anything is stored under a slug, be it a record that loads or not.
+    ///
+    /// # Errors
+    /// What the store fails with.
+    pub async fn exists<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<bool, Error> {
+        Ok(self.transport().exists(&record_path::<S>(slug.as_ref())?).await?)
+    }
+
+    /// The leaves of one record.
+    pub(super) async fn stored<S: Schema>(&self, slug: &str) -> Result<Option<Stored<S>>, Error> {
+        let root = record_path::<S>(slug)?;
+        let mut list = List::below(root.clone()).limit(PAGE_LEAVES);
+        let mut page = self.transport().list(&list).await?;
+        let mut entries = Vec::new();
+        loop {
+            let next = page.next.take();
+            entries.append(&mut page.items.into_entries());
+            let Some(after) = next else {
+                return Ok(Stored::gather(&root, slug, entries));
+            };
+            list.after = Some(after);
+            page = self.transport().list(&list).await?;
+        }
+    }
+
+    pub(super) fn transport_arc(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.inner.transport)
+    }
+}
+
+/// The records of a schema, a page of leaves at a time.
+pub(super) struct Records<S> {
+    transport: Arc<dyn Transport>,
+    grouping: Grouping<S>,
+    /// The next page; `None` when there is none.
+    next: Option<List>,
+}
+
+impl<S: Schema> Records<S> {
+    pub(super) fn open(transport: Arc<dyn Transport>) -> Result<Self, Error> {
+        let prefix: Path = prefix::<S>()?;
+        Ok(Self {
+            transport,
+            grouping: Grouping::new(prefix.clone()),
+            next: Some(List::below(prefix).limit(PAGE_LEAVES)),
+        })
+    }
+
+    /// The records that the next page completes; `None` at the end.
+    pub(super) async fn next_page(&mut self) -> Result<Option<Vec<Leaves<S>>>, Error> {
+        let Some(mut list) = self.next.take() else {
+            return Ok(None);
+        };
+        let mut page = self.transport.list(&list).await?;
+        let after = page.next.take();
+        let mut done: Vec<_> = page
+            .items
+            .into_entries()
+            .into_iter()
+            .filter_map(|entry| self.grouping.push(entry))
+            .collect();
+        match after {
+            Some(after) => {
+                list.after = Some(after);
+                self.next = Some(list);
+            }
+            None => done.extend(self.grouping.finish()),
+        }
+        Ok(Some(done))
+    }
+}
+
+type NextPage<S> = BoxFuture<'static, (Records<S>, Result<Option<Vec<Leaves<S>>>, Error>)>;
+
+/// The stream of [`Repo::stream`].
+#[must_use = "streams do nothing unless polled"]
+pub struct RecordStream<S> {
+    ready: VecDeque<Leaves<S>>,
+    state: State<S>,
+}
+
+enum State<S> {
+    Idle(Records<S>),
+    Reading(NextPage<S>),
+    Failed(Option<Error>),
+    Ended,
+}
+
+impl<S: Schema> RecordStream<S> {
+    fn new(records: Result<Records<S>, Error>) -> Self {
+        let state = match records {
+            Ok(records) => State::Idle(records),
+            Err(error) => State::Failed(Some(error)),
+        };
+        Self {
+            ready: VecDeque::new(),
+            state,
+        }
+    }
+}
+
+impl<S: Schema> Stream for RecordStream<S> {
+    type Item = Result<S, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(leaves) = this.ready.pop_front() {
+                return Poll::Ready(Some(leaves.load()));
+            }
+            this.state = match std::mem::replace(&mut this.state, State::Ended) {
+                State::Idle(mut records) => State::Reading(Box::pin(async move {
+                    let page = records.next_page().await;
+                    (records, page)
+                })),
+                State::Reading(mut reading) => match reading.as_mut().poll(context) {
+                    Poll::Pending => {
+                        this.state = State::Reading(reading);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready((records, Ok(Some(page)))) => {
+                        this.ready = page.into();
+                        State::Idle(records)
+                    }
+                    Poll::Ready((_, Ok(None))) => State::Ended,
+                    Poll::Ready((_, Err(error))) => State::Failed(Some(error)),
+                },
+                State::Failed(error) => return Poll::Ready(error.map(Err)),
+                State::Ended => return Poll::Ready(None),
+            };
+        }
+    }
+}
+
+impl<S> fmt::Debug for RecordStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordStream")
+            .field("ready", &self.ready.len())
+            .finish_non_exhaustive()
+    }
+}

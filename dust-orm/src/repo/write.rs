@@ -1,0 +1,368 @@
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+
+use dust_transport::model::{Action, Batch as Ops, Op, OpId, Path, Precondition, Seq, Value};
+use futures_core::future::BoxFuture;
+
+use super::{Repo, prefix, record_path};
+use crate::changeset::{Change, Changeset};
+use crate::error::{Error, ErrorKind, WriteError};
+use crate::schema::{FieldDef, Schema, Storage};
+use crate::version::{Conflict, Expected, Versioned};
+
+impl Repo {
+    /// Inserts a record: a changeset of a new one, or a record that the program made itself.
+    ///
+    /// As everywhere in Dust, an insert is an upsert: in flat storage it writes the fields that are present and leaves
+    /// the others as they are, in map storage it replaces the record. [`Insert::if_absent`] makes it fail instead.
+    #[must_use]
+    pub fn insert<S: Schema>(&self, record: impl Into<Changeset<S>>) -> Insert<'_, S> {
+        Insert {
+            repo: self,
+            changeset: record.into(),
+            options: Options::default(),
+        }
+    }
+
+    /// Updates a record by a changeset of it; [`Update::if_match`] makes it a compare-and-swap.
+    ///
+    /// In flat storage it writes what changed, and null where a field was cleared; in map storage it replaces the
+    /// record. Nothing changed is `Ok` without I/O.
+    #[must_use]
+    pub fn update<S: Schema>(&self, changeset: Changeset<S>) -> Update<'_, S> {
+        Update {
+            repo: self,
+            changeset,
+            options: Options::default(),
+        }
+    }
+
+    /// Deletes a record, by slug or by the record; one that is not there is deleted just as well.
+    #[must_use]
+    pub fn delete<S: Schema>(&self, record: impl SlugOf<S>) -> Delete<'_, S> {
+        Delete {
+            repo: self,
+            slug: record.slug_of().to_owned(),
+            options: Options::default(),
+            schema: PhantomData,
+        }
+    }
+
+    /// Deletes every record of a schema, and whatever else lies under its prefix, in one op.
+    ///
+    /// # Errors
+    /// What the store fails with.
+    pub async fn delete_all<S: Schema>(&self) -> Result<Seq, Error> {
+        self.commit(vec![Op::delete(prefix::<S>()?)], None).await
+    }
+
+    /// Commits ops; the store's sequence number after the last.
+    pub(super) async fn commit(&self, ops: Vec<Op>, id: Option<OpId>) -> Result<Seq, Error> {
+        let mut batch = Ops::new(ops);
+        batch.id = id;
+        let written = self.transport().write(batch).await?;
+        Ok(written.seqs.last().copied().unwrap_or_default())
+    }
+
+    /// Base, mine and theirs of a change that met a conflict. The record is read anew, so theirs is at least as new as
+    /// what stood in the way. Where it cannot be read, the conflict stays without them.
+    async fn explain_conflict<S: Schema>(&self, error: Error, changeset: &Changeset<S>) -> Error {
+        let Some(slug) = changeset.slug().filter(|_| error.is_conflict()) else {
+            return error;
+        };
+        let Ok(stored) = self.stored::<S>(&slug).await else {
+            return error;
+        };
+        let theirs = stored.map(|stored| (stored.leaves.into_fields(), stored.version));
+        let theirs = theirs
+            .as_ref()
+            .map(|(fields, version)| (fields.as_slice(), version.clone()));
+        error.with_conflict(Conflict::of(changeset, theirs))
+    }
+}
+
+/// What a record is deleted by: its slug, or itself.
+pub trait SlugOf<S> {
+    /// The slug.
+    fn slug_of(&self) -> &str;
+}
+
+impl<S: Schema> SlugOf<S> for &str {
+    fn slug_of(&self) -> &str {
+        self
+    }
+}
+
+impl<S: Schema> SlugOf<S> for String {
+    fn slug_of(&self) -> &str {
+        self
+    }
+}
+
+impl<S: Schema> SlugOf<S> for &String {
+    fn slug_of(&self) -> &str {
+        self
+    }
+}
+
+impl<S: Schema> SlugOf<S> for &S {
+    fn slug_of(&self) -> &str {
+        self.slug()
+    }
+}
+
+impl<S: Schema> SlugOf<S> for &Versioned<S> {
+    fn slug_of(&self) -> &str {
+        self.slug()
+    }
+}
+
+/// On what condition, and under which id, a write is sent.
+#[derive(Debug, Clone, Default)]
+struct Options {
+    expected: Option<Expected>,
+    id: Option<OpId>,
+}
+
+/// An insert, sent when awaited.
+#[derive(Debug)]
+#[must_use = "an insert is sent when it is awaited"]
+pub struct Insert<'a, S: Schema> {
+    repo: &'a Repo,
+    changeset: Changeset<S>,
+    options: Options,
+}
+
+impl<S: Schema> Insert<'_, S> {
+    /// Fails with a conflict where anything is stored under the slug already.
+    pub fn if_absent(mut self) -> Self {
+        self.options.expected = Some(Expected::absent());
+        self
+    }
+
+    /// Makes a repetition harmless: the store commits an op id once per device.
+    pub fn op_id(mut self, id: OpId) -> Self {
+        self.options.id = Some(id);
+        self
+    }
+
+    /// The ops that would be sent, without sending them.
+    ///
+    /// # Errors
+    /// As the insert itself, as far as that is known before it is sent.
+    pub fn plan(self) -> Result<Vec<Op>, WriteError<S>> {
+        Ok(plan_insert(self.changeset, self.options.expected.as_ref())?.1)
+    }
+}
+
+impl<'a, S: Schema> IntoFuture for Insert<'a, S> {
+    type Output = Result<S, WriteError<S>>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (record, ops) = plan_insert(self.changeset, self.options.expected.as_ref())?;
+            self.repo.commit(ops, self.options.id).await?;
+            Ok(record)
+        })
+    }
+}
+
+/// An update, sent when awaited.
+#[derive(Debug)]
+#[must_use = "an update is sent when it is awaited"]
+pub struct Update<'a, S: Schema> {
+    repo: &'a Repo,
+    changeset: Changeset<S>,
+    options: Options,
+}
+
+impl<S: Schema> Update<'_, S> {
+    /// Fails with a conflict unless the record is as it was read: a [`Version`](crate::Version), or its revision.
+    pub fn if_match(mut self, expected: impl Into<Expected>) -> Self {
+        self.options.expected = Some(expected.into());
+        self
+    }
+
+    /// Makes a repetition harmless: the store commits an op id once per device.
+    pub fn op_id(mut self, id: OpId) -> Self {
+        self.options.id = Some(id);
+        self
+    }
+
+    /// The ops that would be sent, without sending them; none where nothing changed.
+    ///
+    /// # Errors
+    /// As the update itself, as far as that is known before it is sent.
+    pub fn plan(self) -> Result<Vec<Op>, WriteError<S>> {
+        Ok(plan_update(self.changeset, self.options.expected.as_ref())?.1)
+    }
+}
+
+impl<'a, S: Schema> IntoFuture for Update<'a, S> {
+    type Output = Result<S, WriteError<S>>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let changeset = self.changeset.clone();
+            let (record, ops) = plan_update(self.changeset, self.options.expected.as_ref())?;
+            if ops.is_empty() {
+                return Ok(record);
+            }
+            match self.repo.commit(ops, self.options.id).await {
+                Ok(_) => Ok(record),
+                Err(error) => Err(self.repo.explain_conflict(error, &changeset).await.into()),
+            }
+        })
+    }
+}
+
+/// A delete, sent when awaited.
+#[derive(Debug)]
+#[must_use = "a delete is sent when it is awaited"]
+pub struct Delete<'a, S> {
+    repo: &'a Repo,
+    slug: String,
+    options: Options,
+    schema: PhantomData<fn() -> S>,
+}
+
+impl<S: Schema> Delete<'_, S> {
+    /// Fails with a conflict unless the record is as it was read: a [`Version`](crate::Version), or its revision.
+    pub fn if_match(mut self, expected: impl Into<Expected>) -> Self {
+        self.options.expected = Some(expected.into());
+        self
+    }
+
+    /// Makes a repetition harmless: the store commits an op id once per device.
+    pub fn op_id(mut self, id: OpId) -> Self {
+        self.options.id = Some(id);
+        self
+    }
+}
+
+impl<'a, S: Schema> IntoFuture for Delete<'a, S> {
+    type Output = Result<Seq, Error>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let op = plan_delete::<S>(&self.slug, self.options.expected.as_ref())?;
+            self.repo.commit(vec![op], self.options.id).await
+        })
+    }
+}
+
+/// The record that an insert makes, and the ops that write it.
+pub(super) fn plan_insert<S: Schema>(
+    changeset: Changeset<S>,
+    expected: Option<&Expected>,
+) -> Result<(S, Vec<Op>), WriteError<S>> {
+    let fields = changeset.merged();
+    let record = changeset.apply().map_err(WriteError::Invalid)?;
+    let root = record_path::<S>(record.slug())?;
+    let stored = stored_fields::<S>().filter_map(|(index, def)| {
+        let value = fields.get(index)?.clone().filter(|value| !value.is_null())?;
+        Some((def, Some(value)))
+    });
+    let ops = plan_fields::<S>(&root, stored.collect(), expected)?;
+    if ops.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NothingToWrite,
+            format!("the {} `{}` has no field but its slug", S::NAME, record.slug()),
+        )
+        .into());
+    }
+    Ok((record, ops))
+}
+
+/// The record that an update makes, and the ops that write it: none where nothing changed.
+pub(super) fn plan_update<S: Schema>(
+    changeset: Changeset<S>,
+    expected: Option<&Expected>,
+) -> Result<(S, Vec<Op>), WriteError<S>> {
+    let fields = changeset.merged();
+    let changes = changeset.change_list().to_vec();
+    let record = changeset.apply().map_err(WriteError::Invalid)?;
+    let root = record_path::<S>(record.slug())?;
+    let changed = |index: usize| changes.get(index).is_some_and(|change| *change != Change::Kept);
+    if !stored_fields::<S>().any(|(index, _)| changed(index)) {
+        return Ok((record, Vec::new()));
+    }
+    let stored = stored_fields::<S>().filter_map(|(index, def)| {
+        let value = fields.get(index)?.clone().filter(|value| !value.is_null());
+        match S::STORAGE {
+            Storage::Flat => changed(index).then_some((def, value)),
+            Storage::Map => value.map(|value| (def, Some(value))),
+        }
+    });
+    let ops = plan_fields::<S>(&root, stored.collect(), expected)?;
+    if ops.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NothingToWrite,
+            format!("the {} `{}` would have no field but its slug", S::NAME, record.slug()),
+        )
+        .into());
+    }
+    Ok((record, ops))
+}
+
+/// The op that deletes a record.
+pub(super) fn plan_delete<S: Schema>(slug: &str, expected: Option<&Expected>) -> Result<Op, Error> {
+    let root = record_path::<S>(slug)?;
+    let precondition = precondition(expected, &root)?;
+    Ok(Op {
+        path: root,
+        action: Action::Delete,
+        precondition,
+    })
+}
+
+/// The fields that are leaves of a record: all but the slug and the virtual ones.
+fn stored_fields<S: Schema>() -> impl Iterator<Item = (usize, &'static FieldDef)> {
+    S::FIELDS
+        .iter()
+        .enumerate()
+        .filter(|(index, def)| def.is_stored() && *index != S::SLUG_INDEX)
+}
+
+/// The ops that write fields. What is expected of the record stands on the first op: the batch is committed whole or
+/// not at all, and nothing of it has been applied yet when the first is evaluated.
+fn plan_fields<S: Schema>(
+    root: &Path,
+    fields: Vec<(&'static FieldDef, Option<Value>)>,
+    expected: Option<&Expected>,
+) -> Result<Vec<Op>, Error> {
+    let mut ops = match S::STORAGE {
+        Storage::Flat => fields
+            .into_iter()
+            .map(|(def, value)| set_field(root, def, value))
+            .collect::<Result<Vec<_>, _>>()?,
+        Storage::Map if fields.is_empty() => Vec::new(),
+        Storage::Map => {
+            let map = fields
+                .iter()
+                .filter_map(|(def, value)| Some((def.wire_name(), value.clone()?)));
+            vec![Op::set(root.clone(), Value::map(map))]
+        }
+    };
+    if let Some(first) = ops.first_mut() {
+        first.precondition = precondition(expected, root)?;
+    }
+    Ok(ops)
+}
+
+fn set_field(root: &Path, def: &FieldDef, value: Option<Value>) -> Result<Op, Error> {
+    let path = root.child(def.wire_name()).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidParams,
+            format!("the field `{}` has no path: {error}", def.name()),
+        )
+    })?;
+    Ok(Op::set(path, value.unwrap_or_else(Value::null)))
+}
+
+fn precondition(expected: Option<&Expected>, root: &Path) -> Result<Precondition, Error> {
+    expected.map_or(Ok(Precondition::None), |expected| expected.precondition(root))
+}

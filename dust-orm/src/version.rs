@@ -1,0 +1,228 @@
+//! Which state of a record was read, and what stands against a change of it.
+
+use std::fmt;
+use std::ops::Deref;
+
+use dust_transport::model::{Path, Precondition, Seq, Value};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::changeset::{Change, Changeset};
+use crate::codec;
+use crate::error::{Error, ErrorKind};
+use crate::field::Field;
+use crate::schema::Schema;
+
+/// The state of a record that was read: the revision of each of its leaves.
+///
+/// Two versions are equal when the record has not been touched between them. A version can be stored, sent to a browser
+/// and taken back: it serialises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version {
+    /// The rest of each leaf's path below the record, with its revision, in the order of the paths.
+    leaves: Vec<(String, Seq)>,
+}
+
+impl Version {
+    pub(crate) fn new(leaves: Vec<(String, Seq)>) -> Self {
+        Self { leaves }
+    }
+
+    /// The record's revision: the highest of its leaves. It does not rise when a leaf is deleted; the version tells.
+    #[must_use]
+    pub fn revision(&self) -> Seq {
+        self.leaves.iter().map(|(_, seq)| *seq).max().unwrap_or_default()
+    }
+}
+
+/// What a write expects of the record: a [`Version`], or its revision as a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected(Expectation);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Expectation {
+    Version(Version),
+    Revision(Seq),
+    Absent,
+}
+
+impl Expected {
+    /// Expects that there is no record.
+    pub(crate) fn absent() -> Self {
+        Self(Expectation::Absent)
+    }
+
+    /// The precondition on the record at `root`.
+    pub(crate) fn precondition(&self, root: &Path) -> Result<Precondition, Error> {
+        let leaf = |(rest, seq): &(String, Seq)| {
+            let path = Path::parse(&format!("{root}/{rest}"));
+            path.map(|path| (path, *seq))
+                .map_err(|error| Error::new(ErrorKind::InvalidParams, format!("the version names no path: {error}")))
+        };
+        Ok(match &self.0 {
+            Expectation::Version(version) => Precondition::Subtree {
+                root: root.clone(),
+                leaves: version.leaves.iter().map(leaf).collect::<Result<_, _>>()?,
+            },
+            Expectation::Absent => Precondition::Subtree {
+                root: root.clone(),
+                leaves: Vec::new(),
+            },
+            Expectation::Revision(revision) => Precondition::SubtreeRevision {
+                root: root.clone(),
+                revision: *revision,
+            },
+        })
+    }
+}
+
+impl From<Version> for Expected {
+    fn from(version: Version) -> Self {
+        Self(Expectation::Version(version))
+    }
+}
+
+impl From<&Version> for Expected {
+    fn from(version: &Version) -> Self {
+        version.clone().into()
+    }
+}
+
+impl From<Seq> for Expected {
+    fn from(revision: Seq) -> Self {
+        Self(Expectation::Revision(revision))
+    }
+}
+
+impl From<u64> for Expected {
+    fn from(revision: u64) -> Self {
+        Seq(revision).into()
+    }
+}
+
+/// A record together with the version at which it was read. Derefs to the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<S> {
+    record: S,
+    version: Version,
+}
+
+impl<S> Versioned<S> {
+    pub(crate) fn new(record: S, version: Version) -> Self {
+        Self { record, version }
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn into_record(self) -> S {
+        self.record
+    }
+}
+
+impl<S> Deref for Versioned<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.record
+    }
+}
+
+/// What stands between a change and the record as it is now.
+#[derive(Clone, PartialEq)]
+pub struct Conflict {
+    version: Option<Version>,
+    fields: Vec<FieldConflict>,
+}
+
+/// One field of a [`Conflict`], as three parties have it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldConflict {
+    /// Serde's name of the field.
+    pub field: &'static str,
+    /// What the change started from.
+    pub base: Option<Value>,
+    /// What the change wants.
+    pub mine: Change<Value>,
+    /// What the store has now.
+    pub theirs: Option<Value>,
+}
+
+impl FieldConflict {
+    /// Whether both sides changed the field, and not to the same.
+    #[must_use]
+    pub fn clashes(&self) -> bool {
+        let mine = match &self.mine {
+            Change::Kept => return false,
+            Change::Cleared => None,
+            Change::Set(value) => Some(value),
+        };
+        self.theirs != self.base && self.theirs.as_ref() != mine
+    }
+}
+
+impl Conflict {
+    /// Compares a change with what the store has now: the fields by index, or `None` where the record is gone.
+    pub(crate) fn of<S: Schema>(changeset: &Changeset<S>, theirs: Option<(&[Option<Value>], Version)>) -> Self {
+        let (theirs, version) = theirs.unzip();
+        let present = |value: Option<&Option<Value>>| value.cloned().flatten().filter(|value| !value.is_null());
+        let fields = S::FIELDS
+            .iter()
+            .enumerate()
+            .filter(|(index, def)| def.is_stored() && *index != S::SLUG_INDEX)
+            .map(|(index, def)| FieldConflict {
+                field: def.serde_name(),
+                base: present(changeset.base().and_then(|base| base.get(index))),
+                mine: changeset.change_list().get(index).cloned().unwrap_or_default(),
+                theirs: present(theirs.and_then(|theirs| theirs.get(index))),
+            });
+        Self {
+            version,
+            fields: fields.collect(),
+        }
+    }
+
+    /// The version of the record as it is now; `None` where it is gone.
+    #[must_use]
+    pub fn version(&self) -> Option<&Version> {
+        self.version.as_ref()
+    }
+
+    /// Every stored field but the slug.
+    pub fn fields(&self) -> impl Iterator<Item = &FieldConflict> {
+        self.fields.iter()
+    }
+
+    /// The fields that both sides changed, and not to the same. Where there are none, the change can be applied to the
+    /// record as it is now.
+    pub fn clashes(&self) -> impl Iterator<Item = &FieldConflict> {
+        self.fields.iter().filter(|field| field.clashes())
+    }
+
+    /// Base, mine and theirs of one field, typed; `None` where absent or not readable as `T`.
+    #[must_use]
+    pub fn get<S: Schema, T: DeserializeOwned>(&self, field: Field<S, T>) -> (Option<T>, Change<T>, Option<T>) {
+        let decode = |value: &Option<Value>| value.as_ref().and_then(|value| codec::decode(value).ok());
+        let Some(found) = self.fields.iter().find(|found| found.field == field.name()) else {
+            return (None, Change::Kept, None);
+        };
+        let mine = match &found.mine {
+            Change::Kept => Change::Kept,
+            Change::Cleared => Change::Cleared,
+            Change::Set(value) => codec::decode(value).map_or(Change::Kept, Change::Set),
+        };
+        (decode(&found.base), mine, decode(&found.theirs))
+    }
+}
+
+impl fmt::Debug for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clashes()).finish()
+    }
+}
