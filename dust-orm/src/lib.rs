@@ -1,4 +1,46 @@
-//! Typed records on Dust.
+//! Typed records on Dust: derive [`DustSchema`] on a struct, and a [`Repo`] inserts, reads, edits with compare-and-swap,
+//! batches, lists and watches its records.
+//!
+//! ```
+//! use dust_orm::prelude::*;
+//!
+//! #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+//! #[dust(prefix = "links")]
+//! struct Link {
+//!     slug: String,
+//!     #[dust(required)]
+//!     title: String,
+//!     note: Option<String>,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let repo = Repo::memory();
+//! repo.insert(Link { slug: "dust".into(), title: "Dust".into(), note: None }).await?;
+//!
+//! let found = repo.get_versioned::<Link>("dust").await?.expect("just written");
+//! let edit = found.change().put(Link::NOTE, "a reactive store");
+//! let link = repo.update(edit).if_match(found.version()).await?;
+//! assert_eq!(link.note.as_deref(), Some("a reactive store"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it is not
+//! No SQL mapper: there are no joins and no ad-hoc queries. A record lies under one path, `prefix/slug`, and is found by
+//! it; what other clients of the same store write there is seen and kept.
+//!
+//! # Map
+//! * [`Schema`], [`Field`], [`Storage`]: what a record is to the library.
+//! * [`Changeset`], [`Errors`]: casting what came from outside, and checking it.
+//! * [`Repo`], [`Batch`], [`Subscription`]: records in and out of a store.
+//! * [`Version`], [`Versioned`], [`Conflict`]: compare-and-swap of whole records.
+//! * [`Error`], [`WriteError`], [`BatchError`]: what can go wrong, and what to do then.
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `embedded` (default) | `Repo::memory` and `Repo::embedded`: the store in the process |
 
 #[doc(hidden)]
 pub mod __private;
@@ -6,16 +48,21 @@ mod changeset;
 mod codec;
 mod error;
 mod field;
+pub mod prelude;
 mod repo;
 mod schema;
 mod version;
 
-pub use changeset::{Change, Changeset, Errors, FieldError};
+pub use changeset::{Changeset, Errors, FieldChange, FieldError};
+pub use codec::CastError;
 pub use dust_derive::DustSchema;
 pub use dust_transport::model::{Event, Op, OpId, Seq, Value};
 pub use dust_transport::transport::{Signal, Start, Transport};
 pub use error::{Error, ErrorKind, Outcome, WriteError};
 pub use field::{Field, FieldList, IntoField};
-pub use repo::*;
+pub use repo::{
+    Batch, BatchError, BatchWritten, Change, Delete, Insert, Listener, RawSubscription, RecordStream, Repo,
+    ResyncReason, SlugOf, SubscribeRecords, Subscription, Update,
+};
 pub use schema::{FieldDef, FieldValue, Schema, Slug, Storage};
 pub use version::{Conflict, Expected, FieldConflict, Version, Versioned};

@@ -7,7 +7,7 @@ use dust_transport::model::{Path, Precondition, Seq, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::changeset::{Change, Changeset};
+use crate::changeset::{Changeset, FieldChange};
 use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::field::Field;
@@ -149,7 +149,7 @@ pub struct FieldConflict {
     /// What the change started from.
     pub base: Option<Value>,
     /// What the change wants.
-    pub mine: Change<Value>,
+    pub mine: FieldChange<Value>,
     /// What the store has now.
     pub theirs: Option<Value>,
 }
@@ -159,9 +159,9 @@ impl FieldConflict {
     #[must_use]
     pub fn clashes(&self) -> bool {
         let mine = match &self.mine {
-            Change::Kept => return false,
-            Change::Cleared => None,
-            Change::Set(value) => Some(value),
+            FieldChange::Kept => return false,
+            FieldChange::Cleared => None,
+            FieldChange::Set(value) => Some(value),
         };
         self.theirs != self.base && self.theirs.as_ref() != mine
     }
@@ -207,15 +207,15 @@ impl Conflict {
 
     /// Base, mine and theirs of one field, typed; `None` where absent or not readable as `T`.
     #[must_use]
-    pub fn get<S: Schema, T: DeserializeOwned>(&self, field: Field<S, T>) -> (Option<T>, Change<T>, Option<T>) {
+    pub fn get<S: Schema, T: DeserializeOwned>(&self, field: Field<S, T>) -> (Option<T>, FieldChange<T>, Option<T>) {
         let decode = |value: &Option<Value>| value.as_ref().and_then(|value| codec::decode(value).ok());
         let Some(found) = self.fields.iter().find(|found| found.field == field.name()) else {
-            return (None, Change::Kept, None);
+            return (None, FieldChange::Kept, None);
         };
         let mine = match &found.mine {
-            Change::Kept => Change::Kept,
-            Change::Cleared => Change::Cleared,
-            Change::Set(value) => codec::decode(value).map_or(Change::Kept, Change::Set),
+            FieldChange::Kept => FieldChange::Kept,
+            FieldChange::Cleared => FieldChange::Cleared,
+            FieldChange::Set(value) => codec::decode(value).map_or(FieldChange::Kept, FieldChange::Set),
         };
         (decode(&found.base), mine, decode(&found.theirs))
     }

@@ -1,7 +1,7 @@
 use dust_transport::model::{Value, ValueError};
 use serde::Serialize;
 
-use super::{Change, Changeset, Errors, FieldError};
+use super::{Changeset, Errors, FieldChange, FieldError};
 use crate::codec;
 use crate::schema::{FieldDef, Schema};
 
@@ -52,7 +52,7 @@ impl<S: Schema> Changeset<S> {
         match cast {
             Ok(value) => self.set(index, value),
             Err(message) => {
-                self.replace(index, Change::Kept);
+                self.replace(index, FieldChange::Kept);
                 self.errors
                     .push(FieldError::new(def.serde_name(), "cast", "is invalid").with_param("reason", message));
             }

@@ -18,7 +18,7 @@ pub use error::{Errors, FieldError};
 
 /// What happens to one field: kept as it is, cleared, or set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Change<T> {
+pub enum FieldChange<T> {
     /// The field stays as it is.
     #[default]
     Kept,
@@ -36,7 +36,7 @@ pub enum Change<T> {
 pub struct Changeset<S> {
     /// The fields of the record that is changed, by index; `None` for a new record.
     base: Option<Vec<Option<Value>>>,
-    changes: Vec<Change<Value>>,
+    changes: Vec<FieldChange<Value>>,
     errors: Errors,
     schema: PhantomData<fn() -> S>,
 }
@@ -68,7 +68,7 @@ impl<S: Schema> Changeset<S> {
     pub fn new() -> Self {
         Self {
             base: None,
-            changes: S::FIELDS.iter().map(|_| Change::Kept).collect(),
+            changes: S::FIELDS.iter().map(|_| FieldChange::Kept).collect(),
             errors: Errors::default(),
             schema: PhantomData,
         }
@@ -93,7 +93,7 @@ impl<S: Schema> Changeset<S> {
         if let Some(fields) = changeset.base.take() {
             for (change, value) in changeset.changes.iter_mut().zip(fields) {
                 if let Some(value) = value.filter(|value| !value.is_null()) {
-                    *change = Change::Set(value);
+                    *change = FieldChange::Set(value);
                 }
             }
         }
@@ -108,7 +108,7 @@ impl<S: Schema> Changeset<S> {
         let permitted = fields.indexes();
         for (index, (def, change)) in S::FIELDS.iter().zip(&mut self.changes).enumerate() {
             if !permitted.contains(&index) {
-                *change = Change::Kept;
+                *change = FieldChange::Kept;
                 self.errors.remove(def.serde_name());
             }
         }
@@ -137,7 +137,7 @@ impl<S: Schema> Changeset<S> {
     /// Takes a change of a field back.
     #[must_use]
     pub fn keep<T>(mut self, field: Field<S, T>) -> Self {
-        self.replace(field.index(), Change::Kept);
+        self.replace(field.index(), FieldChange::Kept);
         self
     }
 
@@ -158,7 +158,7 @@ impl<S: Schema> Changeset<S> {
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (index, change) in other.changes.into_iter().enumerate() {
-            if change != Change::Kept {
+            if change != FieldChange::Kept {
                 self.replace(index, change);
             }
         }
@@ -171,11 +171,11 @@ impl<S: Schema> Changeset<S> {
 
     /// What happens to a field. A value that does not read as `T` any more (it cannot after a cast) counts as kept.
     #[must_use]
-    pub fn get_change<T: DeserializeOwned>(&self, field: Field<S, T>) -> Change<T> {
+    pub fn get_change<T: DeserializeOwned>(&self, field: Field<S, T>) -> FieldChange<T> {
         match self.changes.get(field.index()) {
-            Some(Change::Set(value)) => codec::decode(value).map_or(Change::Kept, Change::Set),
-            Some(Change::Cleared) => Change::Cleared,
-            Some(Change::Kept) | None => Change::Kept,
+            Some(FieldChange::Set(value)) => codec::decode(value).map_or(FieldChange::Kept, FieldChange::Set),
+            Some(FieldChange::Cleared) => FieldChange::Cleared,
+            Some(FieldChange::Kept) | None => FieldChange::Kept,
         }
     }
 
@@ -190,16 +190,16 @@ impl<S: Schema> Changeset<S> {
     pub fn changed<T>(&self, field: Field<S, T>) -> bool {
         self.changes
             .get(field.index())
-            .is_some_and(|change| *change != Change::Kept)
+            .is_some_and(|change| *change != FieldChange::Kept)
     }
 
     /// The fields that change, with serde's names.
-    pub fn changes(&self) -> impl Iterator<Item = (&'static str, &Change<Value>)> {
+    pub fn changes(&self) -> impl Iterator<Item = (&'static str, &FieldChange<Value>)> {
         S::FIELDS
             .iter()
             .map(crate::schema::FieldDef::serde_name)
             .zip(&self.changes)
-            .filter(|(_, change)| **change != Change::Kept)
+            .filter(|(_, change)| **change != FieldChange::Kept)
     }
 
     /// Finds every error: required fields, the slug, and the rules of the fields that change.
@@ -228,7 +228,7 @@ impl<S: Schema> Changeset<S> {
     }
 
     /// The change of each field, by index.
-    pub(crate) fn change_list(&self) -> &[Change<Value>] {
+    pub(crate) fn change_list(&self) -> &[FieldChange<Value>] {
         &self.changes
     }
 
@@ -239,9 +239,9 @@ impl<S: Schema> Changeset<S> {
 
     fn value(&self, index: usize) -> Option<&Value> {
         match self.changes.get(index)? {
-            Change::Set(value) => Some(value),
-            Change::Cleared => None,
-            Change::Kept => self.base.as_ref()?.get(index)?.as_ref(),
+            FieldChange::Set(value) => Some(value),
+            FieldChange::Cleared => None,
+            FieldChange::Kept => self.base.as_ref()?.get(index)?.as_ref(),
         }
     }
 
@@ -254,14 +254,14 @@ impl<S: Schema> Changeset<S> {
             .and_then(|base| base.get(index)?.as_ref())
             .filter(|value| !value.is_null());
         let change = match value {
-            value if self.base.is_some() && value.as_ref() == current => Change::Kept,
-            Some(value) => Change::Set(value),
-            None => Change::Cleared,
+            value if self.base.is_some() && value.as_ref() == current => FieldChange::Kept,
+            Some(value) => FieldChange::Set(value),
+            None => FieldChange::Cleared,
         };
         self.replace(index, change);
     }
 
-    fn replace(&mut self, index: usize, change: Change<Value>) {
+    fn replace(&mut self, index: usize, change: FieldChange<Value>) {
         if let Some(slot) = self.changes.get_mut(index) {
             *slot = change;
         }

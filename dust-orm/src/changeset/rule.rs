@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use dust_transport::model::Path;
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use super::{Change, Changeset, Errors, FieldError, load_error};
+use super::{Changeset, Errors, FieldChange, FieldError, load_error};
 use crate::codec;
 use crate::schema::Schema;
 
@@ -25,7 +25,7 @@ fn check_slug<S: Schema>(changeset: &mut Changeset<S>) {
     if changeset.errors.has(name) {
         return;
     }
-    if changeset.is_update() && changeset.changes.get(S::SLUG_INDEX) != Some(&Change::Kept) {
+    if changeset.is_update() && changeset.changes.get(S::SLUG_INDEX) != Some(&FieldChange::Kept) {
         changeset.errors.push(FieldError::new(
             name,
             "immutable",
@@ -96,7 +96,7 @@ fn check_rules<S: Schema>(changeset: &mut Changeset<S>) -> Option<S> {
 fn collect<S: Schema>(changeset: &mut Changeset<S>, silent: &[bool], errors: &ValidationErrors) {
     for (name, kind) in errors.errors() {
         let index = S::FIELDS.iter().position(|def| def.name() == name);
-        let kept = |index| changeset.is_update() && changeset.changes.get(index) == Some(&Change::Kept);
+        let kept = |index| changeset.is_update() && changeset.changes.get(index) == Some(&FieldChange::Kept);
         if index.is_some_and(|index| kept(index) || silent.get(index) == Some(&true)) {
             continue;
         }

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
-use super::{RecordChange, Repo, ResyncReason};
+use super::{Change, Repo, ResyncReason};
 use crate::error::Error;
 use crate::schema::Schema;
 
@@ -26,7 +26,7 @@ pub(super) struct Bridges(Mutex<HashMap<Key, Weak<dyn Any + Send + Sync>>>);
 /// One upstream subscription and its listeners' channel. Lives as long as a listener does.
 struct Bridge<S> {
     /// Weak, so that the channel closes for the listeners when the task, which owns it, ends.
-    changes: broadcast::WeakSender<Arc<RecordChange<S>>>,
+    changes: broadcast::WeakSender<Arc<Change<S>>>,
     task: JoinHandle<()>,
 }
 
@@ -66,7 +66,7 @@ impl Repo {
                 std::future::poll_fn(|context| std::pin::Pin::new(&mut subscription).poll_next(context)).await
             {
                 match change {
-                    Ok(RecordChange::Ready) => {}
+                    Ok(Change::Ready) => {}
                     // Without a listener the bridge is being dropped, and the task aborted.
                     Ok(change) => drop(sender.send(Arc::new(change))),
                     Err(error) => {
@@ -105,7 +105,7 @@ fn listen<S: Schema>(bridges: &HashMap<Key, Weak<dyn Any + Send + Sync>>, key: &
 
 /// One listener of [`Repo::broadcast`]; dropping it stops the listening.
 pub struct Listener<S> {
-    receiver: broadcast::Receiver<Arc<RecordChange<S>>>,
+    receiver: broadcast::Receiver<Arc<Change<S>>>,
     /// The last listener to let go of it ends the upstream subscription.
     _bridge: Arc<Bridge<S>>,
 }
@@ -115,10 +115,10 @@ impl<S: Schema> Listener<S> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<Arc<RecordChange<S>>> {
+    pub async fn next(&mut self) -> Option<Arc<Change<S>>> {
         match self.receiver.recv().await {
             Ok(change) => Some(change),
-            Err(RecvError::Lagged(_)) => Some(Arc::new(RecordChange::Resync(ResyncReason::Lagged))),
+            Err(RecvError::Lagged(_)) => Some(Arc::new(Change::Resync(ResyncReason::Lagged))),
             Err(RecvError::Closed) => None,
         }
     }

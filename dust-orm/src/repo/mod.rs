@@ -18,7 +18,7 @@ use crate::schema::Schema;
 pub use batch::{Batch, BatchError, BatchWritten};
 pub use bridge::Listener;
 pub use read::RecordStream;
-pub use subscribe::{RawSubscription, RecordChange, ResyncReason, SubscribeRecords, Subscription};
+pub use subscribe::{Change, RawSubscription, ResyncReason, SubscribeRecords, Subscription};
 pub use write::{Delete, Insert, SlugOf, Update};
 
 /// Records in and out of one store, whatever reaches it.

@@ -19,7 +19,7 @@ use crate::schema::Schema;
 impl Repo {
     /// Subscribes to the records of a schema.
     ///
-    /// The stream begins with the records as they are, as [`RecordChange::Upserted`], then [`RecordChange::Ready`], then
+    /// The stream begins with the records as they are, as [`Change::Upserted`], then [`Change::Ready`], then
     /// every change; [`SubscribeRecords::changes_only`] and [`SubscribeRecords::after`] leave the beginning out. Dropping
     /// the stream ends the subscription.
     #[must_use]
@@ -61,13 +61,13 @@ enum Begin {
 }
 
 impl<S: Schema> SubscribeRecords<'_, S> {
-    /// Begins with [`RecordChange::Ready`] and the first change after it.
+    /// Begins with [`Change::Ready`] and the first change after it.
     pub fn changes_only(mut self) -> Self {
         self.begin = Begin::Now;
         self
     }
 
-    /// Resumes after a [`Subscription::cursor`] that was stored: the changes since, then [`RecordChange::Ready`], then
+    /// Resumes after a [`Subscription::cursor`] that was stored: the changes since, then [`Change::Ready`], then
     /// what follows.
     pub fn after(mut self, cursor: Seq) -> Self {
         self.begin = Begin::After(cursor);
@@ -119,7 +119,7 @@ impl<'a, S: Schema> IntoFuture for SubscribeRecords<'a, S> {
 /// A change of the records of a schema.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum RecordChange<S> {
+pub enum Change<S> {
     /// The record is new or has changed; it is as it was read after the change, so it may be newer than the op that
     /// caused it. An op that it already contains is not reported again.
     Upserted(S),
@@ -144,7 +144,7 @@ pub enum ResyncReason {
     Lagged,
 }
 
-/// A stream of [`RecordChange`]s. An `Err` item is its last. Dropping it unsubscribes.
+/// A stream of [`Change`]s. An `Err` item is its last. Dropping it unsubscribes.
 #[must_use = "streams do nothing unless polled"]
 pub struct Subscription<S> {
     cursor: Seq,
@@ -153,7 +153,7 @@ pub struct Subscription<S> {
 
 enum State<S> {
     Idle(Box<Feed<S>>),
-    Working(BoxFuture<'static, (Box<Feed<S>>, Result<Option<RecordChange<S>>, Error>)>),
+    Working(BoxFuture<'static, (Box<Feed<S>>, Result<Option<Change<S>>, Error>)>),
     Ended,
 }
 
@@ -172,7 +172,7 @@ impl<S> Subscription<S> {
 }
 
 impl<S: Schema> Stream for Subscription<S> {
-    type Item = Result<RecordChange<S>, Error>;
+    type Item = Result<Change<S>, Error>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
@@ -235,11 +235,11 @@ struct Feed<S> {
     /// The seq up to which everything has been handed out.
     settled: Seq,
     listing: Option<Listing<S>>,
-    ready: VecDeque<RecordChange<S>>,
+    ready: VecDeque<Change<S>>,
 }
 
 impl<S: Schema> Feed<S> {
-    async fn next(&mut self) -> Result<Option<RecordChange<S>>, Error> {
+    async fn next(&mut self) -> Result<Option<Change<S>>, Error> {
         loop {
             if let Some(change) = self.ready.pop_front() {
                 if self.ready.is_empty() && self.listing.is_none() {
@@ -266,12 +266,12 @@ impl<S: Schema> Feed<S> {
                 if self.complete {
                     self.list(false, true)?
                 } else {
-                    self.ready.push_back(RecordChange::Ready)
+                    self.ready.push_back(Change::Ready)
                 }
             }
             Signal::Resync { through } => {
                 self.taken = through;
-                self.ready.push_back(RecordChange::Resync(ResyncReason::Compacted));
+                self.ready.push_back(Change::Resync(ResyncReason::Compacted));
                 if self.complete {
                     self.list(true, true)?
                 } else {
@@ -295,7 +295,7 @@ impl<S: Schema> Feed<S> {
                 return self.list(false, false);
             }
             self.known.clear();
-            self.ready.push_back(RecordChange::Resync(ResyncReason::Ancestor));
+            self.ready.push_back(Change::Resync(ResyncReason::Ancestor));
             return Ok(());
         };
         let slug = decode_segment(rest.split_once('/').map_or(rest, |(slug, _)| slug)).into_owned();
@@ -306,7 +306,7 @@ impl<S: Schema> Feed<S> {
         let upserted = stored.is_some_and(|stored| self.upsert(stored.leaves));
         let was_known = !upserted && self.known.remove(&slug).is_some();
         if was_known || (!upserted && !self.complete && event.kind == OpKind::Delete) {
-            self.ready.push_back(RecordChange::Deleted(slug));
+            self.ready.push_back(Change::Deleted(slug));
         }
         Ok(())
     }
@@ -318,7 +318,7 @@ impl<S: Schema> Feed<S> {
         match leaves.load() {
             Ok(record) => {
                 self.known.insert(slug, revision);
-                self.ready.push_back(RecordChange::Upserted(record));
+                self.ready.push_back(Change::Upserted(record));
                 true
             }
             Err(error) => {
@@ -350,9 +350,9 @@ impl<S: Schema> Feed<S> {
                 .map(|(slug, _)| slug)
                 .collect();
             gone.sort_unstable();
-            self.ready.extend(gone.into_iter().map(RecordChange::Deleted));
+            self.ready.extend(gone.into_iter().map(Change::Deleted));
             if listing.ready {
-                self.ready.push_back(RecordChange::Ready);
+                self.ready.push_back(Change::Ready);
             }
             return Ok(());
         };

@@ -5,7 +5,7 @@ use dust_transport::model::{Action, Batch as Ops, Op, OpId, Path, Precondition, 
 use futures_core::future::BoxFuture;
 
 use super::{Repo, prefix, record_path};
-use crate::changeset::{Change, Changeset};
+use crate::changeset::{Changeset, FieldChange};
 use crate::error::{Error, ErrorKind, WriteError};
 use crate::schema::{FieldDef, Schema, Storage};
 use crate::version::{Conflict, Expected, Versioned};
@@ -286,7 +286,7 @@ pub(super) fn plan_update<S: Schema>(
     let changes = changeset.change_list().to_vec();
     let record = changeset.apply().map_err(WriteError::Invalid)?;
     let root = record_path::<S>(record.slug())?;
-    let changed = |index: usize| changes.get(index).is_some_and(|change| *change != Change::Kept);
+    let changed = |index: usize| changes.get(index).is_some_and(|change| *change != FieldChange::Kept);
     if !stored_fields::<S>().any(|(index, _)| changed(index)) {
         return Ok((record, Vec::new()));
     }
