@@ -176,11 +176,7 @@ impl Error {
     /// The code is the stable name on the wire, such as `if_match_multi_leaf`; the detail is a text for people, lower
     /// case and without a full stop, or empty.
     #[must_use]
-    pub fn new(
-        kind: ErrorKind,
-        code: impl Into<Cow<'static, str>>,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn new(kind: ErrorKind, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
             code: code.into(),
@@ -361,9 +357,7 @@ impl From<ValueError> for Error {
     fn from(error: ValueError) -> Self {
         let made = Self::new(ErrorKind::InvalidParams, error.code(), error.to_string());
         match error {
-            ValueError::Serialize(source) | ValueError::Mismatch(source) => {
-                made.with_source(source)
-            }
+            ValueError::Serialize(source) | ValueError::Mismatch(source) => made.with_source(source),
             _ => made,
         }
     }

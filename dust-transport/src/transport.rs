@@ -37,10 +37,7 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
 
     /// Reads exact leaves (no assembly); the result has one slot per path, in order.
-    fn get_many<'a>(
-        &'a self,
-        paths: &'a [Path],
-    ) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
+    fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
 
     /// Whether a leaf or a subtree is at the path.
     fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;

@@ -4,19 +4,7 @@ use super::{Path, Value};
 
 /// A store's sequence number: +1 per committed op, starting at 1. A leaf's revision is the number of the op that last
 /// wrote it; `Seq(0)` stands before the first op.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 

@@ -14,6 +14,6 @@ pub use event::{Event, OpKind};
 pub use id::{DeviceId, IdError, OpId};
 pub use op::{Action, Batch, Op, Precondition};
 pub use path::{Path, PathError, Segments};
-pub use subtree::assemble;
 pub use pattern::{Pattern, PatternError};
+pub use subtree::assemble;
 pub use value::{Envelope, Value, ValueError};

@@ -98,11 +98,9 @@ impl Action {
     #[must_use]
     pub fn value(&self) -> Option<&Value> {
         match self {
-            Self::Set(value)
-            | Self::Merge(value)
-            | Self::Increment(value)
-            | Self::Add(value)
-            | Self::Remove(value) => Some(value),
+            Self::Set(value) | Self::Merge(value) | Self::Increment(value) | Self::Add(value) | Self::Remove(value) => {
+                Some(value)
+            }
             Self::Delete => None,
         }
     }

@@ -22,7 +22,9 @@ use super::Value;
 pub fn assemble<'a>(leaves: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
     let mut root = Node::default();
     for (rest, json) in leaves {
-        let node = rest.split('/').fold(&mut root, |node, segment| node.children.entry(decode(segment)).or_default());
+        let node = rest.split('/').fold(&mut root, |node, segment| {
+            node.children.entry(decode(segment)).or_default()
+        });
         node.leaf = Some(json);
     }
     let mut text = String::new();
@@ -32,7 +34,11 @@ pub fn assemble<'a>(leaves: impl IntoIterator<Item = (&'a str, &'a str)>) -> Val
 
 /// A segment as it was before escaping.
 fn decode(segment: &str) -> Cow<'_, str> {
-    if segment.contains('~') { Cow::Owned(segment.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(segment) }
+    if segment.contains('~') {
+        Cow::Owned(segment.replace("~1", "/").replace("~0", "~"))
+    } else {
+        Cow::Borrowed(segment)
+    }
 }
 
 #[derive(Default)]

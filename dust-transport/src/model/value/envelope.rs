@@ -44,12 +44,8 @@ impl Value {
         match (kind.as_deref(), typed) {
             (Some("file"), _) => Some(Envelope::File),
             (Some("lease"), _) => Some(Envelope::Lease),
-            (Some("decimal"), Some(Some(text))) if is_decimal(&text) => {
-                Some(Envelope::Decimal(text.into_owned()))
-            }
-            (Some("datetime"), Some(Some(text))) if is_datetime(&text) => {
-                Some(Envelope::Datetime(text.into_owned()))
-            }
+            (Some("decimal"), Some(Some(text))) if is_decimal(&text) => Some(Envelope::Decimal(text.into_owned())),
+            (Some("datetime"), Some(Some(text))) if is_datetime(&text) => Some(Envelope::Datetime(text.into_owned())),
             (_, Some(_)) => Some(Envelope::Other),
             (_, None) => None,
         }
@@ -100,12 +96,8 @@ fn is_decimal(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = |part: &'_ str| part.strip_prefix(['+', '-']).map_or(part.len(), str::len);
     let body = text.get(text.len() - unsigned(text)..).unwrap_or_default();
-    let (number, exponent) = body
-        .split_once(['e', 'E'])
-        .map_or((body, None), |(n, e)| (n, Some(e)));
-    let (whole, fraction) = number
-        .split_once('.')
-        .map_or((number, None), |(w, f)| (w, Some(f)));
+    let (number, exponent) = body.split_once(['e', 'E']).map_or((body, None), |(n, e)| (n, Some(e)));
+    let (whole, fraction) = number.split_once('.').map_or((number, None), |(w, f)| (w, Some(f)));
     digits(whole)
         && fraction.is_none_or(digits)
         && exponent.is_none_or(|e| digits(e.get(e.len() - unsigned(e)..).unwrap_or_default()))
@@ -114,11 +106,9 @@ fn is_decimal(text: &str) -> bool {
 /// The shape of ISO 8601, `YYYY-MM-DD` and whatever follows after a `T` or a space.
 fn is_datetime(text: &str) -> bool {
     let mut bytes = text.bytes();
-    "dddd-dd-ddT"
-        .bytes()
-        .all(|expected| match (expected, bytes.next()) {
-            (b'd', Some(byte)) => byte.is_ascii_digit(),
-            (b'T', Some(byte)) => byte == b'T' || byte == b' ',
-            (_, byte) => byte == Some(expected),
-        })
+    "dddd-dd-ddT".bytes().all(|expected| match (expected, bytes.next()) {
+        (b'd', Some(byte)) => byte.is_ascii_digit(),
+        (b'T', Some(byte)) => byte == b'T' || byte == b' ',
+        (_, byte) => byte == Some(expected),
+    })
 }

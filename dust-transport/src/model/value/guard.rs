@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use serde::ser::{
-    Error as _, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
-    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
+    Error as _, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
 use super::ValueError;
@@ -53,11 +53,7 @@ impl<'r, S: Serializer> Guard<'r, S> {
     }
 
     /// Opens `levels` levels by `open` on the inner serializer.
-    fn nested<C>(
-        self,
-        levels: usize,
-        open: impl FnOnce(S) -> Result<C, S::Error>,
-    ) -> Result<Guard<'r, C>, S::Error> {
+    fn nested<C>(self, levels: usize, open: impl FnOnce(S) -> Result<C, S::Error>) -> Result<Guard<'r, C>, S::Error> {
         match self.levels.checked_sub(levels) {
             Some(levels) => Ok(Guard {
                 inner: open(self.inner)?,
@@ -125,20 +121,11 @@ impl<'r, S: Serializer> Serializer for Guard<'r, S> {
         self.inner.serialize_unit()
     }
 
-    fn serialize_unit_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-    ) -> Result<S::Ok, S::Error> {
+    fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<S::Ok, S::Error> {
         self.inner.serialize_unit_variant(name, index, variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<S::Ok, S::Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
         let guarded = self.guarded(value);
         self.inner.serialize_newtype_struct(name, &guarded)
     }
@@ -152,9 +139,7 @@ impl<'r, S: Serializer> Serializer for Guard<'r, S> {
     ) -> Result<S::Ok, S::Error> {
         let guard = self.nested(1, Ok)?;
         let guarded = guard.guarded(value);
-        guard
-            .inner
-            .serialize_newtype_variant(name, index, variant, &guarded)
+        guard.inner.serialize_newtype_variant(name, index, variant, &guarded)
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
@@ -165,11 +150,7 @@ impl<'r, S: Serializer> Serializer for Guard<'r, S> {
         self.nested(1, |inner| inner.serialize_tuple(len))
     }
 
-    fn serialize_tuple_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeTupleStruct, S::Error> {
+    fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeTupleStruct, S::Error> {
         self.nested(1, |inner| inner.serialize_tuple_struct(name, len))
     }
 
@@ -180,20 +161,14 @@ impl<'r, S: Serializer> Serializer for Guard<'r, S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeTupleVariant, S::Error> {
-        self.nested(2, |inner| {
-            inner.serialize_tuple_variant(name, index, variant, len)
-        })
+        self.nested(2, |inner| inner.serialize_tuple_variant(name, index, variant, len))
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
         self.nested(1, |inner| inner.serialize_map(len))
     }
 
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeStruct, S::Error> {
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
         self.nested(1, |inner| inner.serialize_struct(name, len))
     }
 
@@ -204,9 +179,7 @@ impl<'r, S: Serializer> Serializer for Guard<'r, S> {
         variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
-        self.nested(2, |inner| {
-            inner.serialize_struct_variant(name, index, variant, len)
-        })
+        self.nested(2, |inner| inner.serialize_struct_variant(name, index, variant, len))
     }
 
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {

@@ -163,8 +163,7 @@ impl Value {
     #[must_use]
     pub fn from_trusted_json(text: Arc<str>) -> Self {
         debug_assert!(
-            scan::compact(text.as_bytes(), Self::ASSEMBLED_LEVELS_MAX)
-                .is_ok_and(|compact| *compact == *text),
+            scan::compact(text.as_bytes(), Self::ASSEMBLED_LEVELS_MAX).is_ok_and(|compact| *compact == *text),
             "not the text of a value",
         );
         Self(text)
@@ -449,8 +448,7 @@ impl Serialize for Value {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            Self::from_json(Box::<RawValue>::deserialize(deserializer)?.get())
-                .map_err(D::Error::custom)
+            Self::from_json(Box::<RawValue>::deserialize(deserializer)?.get()).map_err(D::Error::custom)
         } else {
             Self::from_json(&String::deserialize(deserializer)?).map_err(D::Error::custom)
         }

@@ -83,10 +83,7 @@ pub(super) fn items(array: &str) -> impl Iterator<Item = &str> {
 
 /// The keys and the texts of the values of an object; of equal keys the first.
 pub(super) fn entries(object: &str) -> Vec<(Cow<'_, str>, &str)> {
-    let mut pieces = Pieces {
-        text: object,
-        at: 0,
-    };
+    let mut pieces = Pieces { text: object, at: 0 };
     let mut entries = Vec::new();
     while let Some(key) = pieces.next().and_then(unquote) {
         let Some(value) = pieces.next() else { break };

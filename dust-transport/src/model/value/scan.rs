@@ -48,8 +48,7 @@ impl Scan<'_> {
 
     fn flush(&mut self) {
         // Both ends stand at ASCII bytes or at the end of the text, so they are character boundaries.
-        self.out
-            .push_str(self.text.get(self.kept..self.at).unwrap_or_default());
+        self.out.push_str(self.text.get(self.kept..self.at).unwrap_or_default());
         self.kept = self.at;
     }
 
@@ -78,11 +77,7 @@ impl Scan<'_> {
     }
 
     /// An array or an object.
-    fn nested(
-        &mut self,
-        close: u8,
-        item: fn(&mut Self) -> Result<(), ValueError>,
-    ) -> Result<(), ValueError> {
+    fn nested(&mut self, close: u8, item: fn(&mut Self) -> Result<(), ValueError>) -> Result<(), ValueError> {
         self.levels = self.levels.checked_sub(1).ok_or(ValueError::TooDeep)?;
         self.at += 1;
         self.space();
@@ -118,11 +113,7 @@ impl Scan<'_> {
     }
 
     fn word(&mut self, word: &str) -> Result<(), ValueError> {
-        if !self
-            .text
-            .get(self.at..)
-            .is_some_and(|rest| rest.starts_with(word))
-        {
+        if !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
             return Err(self.syntax("a value"));
         }
         self.at += word.len();
