@@ -81,8 +81,18 @@ mod tests {
     fn rules_give_the_names_that_serde_gives() {
         use RenameRule::{Camel, Kebab, Lower, Pascal, ScreamingKebab, ScreamingSnake, Snake, Upper};
         for (name, upper, pascal, camel, screaming, kebab, screaming_kebab) in [
-            ("outcome", "OUTCOME", "Outcome", "outcome", "OUTCOME", "outcome", "OUTCOME"),
-            ("very_tasty", "VERY_TASTY", "VeryTasty", "veryTasty", "VERY_TASTY", "very-tasty", "VERY-TASTY"),
+            (
+                "outcome", "OUTCOME", "Outcome", "outcome", "OUTCOME", "outcome", "OUTCOME",
+            ),
+            (
+                "very_tasty",
+                "VERY_TASTY",
+                "VeryTasty",
+                "veryTasty",
+                "VERY_TASTY",
+                "very-tasty",
+                "VERY-TASTY",
+            ),
             ("a", "A", "A", "a", "A", "a", "A"),
             ("z42", "Z42", "Z42", "z42", "Z42", "z42", "Z42"),
             ("_a__b_", "_A__B_", "AB", "aB", "_A__B_", "-a--b-", "-A--B-"),
@@ -117,15 +127,24 @@ mod tests {
             "SCREAMING-KEBAB-CASE",
         ];
         let rules: Vec<_> = names.iter().map(|name| RenameRule::named(name).unwrap()).collect();
-        assert!(rules.iter().enumerate().all(|(i, rule)| rules.iter().position(|other| other == rule) == Some(i)));
+        assert!(
+            rules
+                .iter()
+                .enumerate()
+                .all(|(i, rule)| rules.iter().position(|other| other == rule) == Some(i))
+        );
         assert_eq!(RenameRule::named("Camel"), None);
     }
 
     #[test]
     fn handles_are_in_screaming_case() {
-        for (field, constant) in
-            [("title", "TITLE"), ("read_at", "READ_AT"), ("r#type", "TYPE"), ("_v2", "_V2"), ("größe", "GRÖSSE")]
-        {
+        for (field, constant) in [
+            ("title", "TITLE"),
+            ("read_at", "READ_AT"),
+            ("r#type", "TYPE"),
+            ("_v2", "_V2"),
+            ("größe", "GRÖSSE"),
+        ] {
             let ident: Ident = syn::parse_str(field).unwrap();
             assert_eq!(handle(&ident).to_string(), constant);
         }
@@ -135,13 +154,14 @@ mod tests {
     #[test]
     fn the_upper_case_of_every_identifier_is_an_identifier() {
         let mut letters = 0;
-        for letter in '\u{80}'..=char::MAX {
-            for name in [format!("{letter}"), format!("a{letter}")] {
-                let Ok(ident) = syn::parse_str::<Ident>(&name) else { continue };
-                assert_eq!(handle(&ident).to_string(), name.to_uppercase());
-                letters += 1;
-            }
+        let cased = ('\u{80}'..=char::MAX).filter(|letter| letter.to_uppercase().ne([*letter]));
+        for name in cased.flat_map(|letter| [format!("{letter}"), format!("a{letter}")]) {
+            let Ok(ident) = syn::parse_str::<Ident>(&name) else {
+                continue;
+            };
+            assert_eq!(handle(&ident).to_string(), name.to_uppercase());
+            letters += 1;
         }
-        assert!(letters > 100_000, "{letters}");
+        assert!(letters > 2_000, "{letters}");
     }
 }

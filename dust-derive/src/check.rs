@@ -15,12 +15,18 @@ pub(crate) fn check<'a>(cx: &Ctxt, raw: &'a RawStruct<'a>) -> Option<Schema<'a>>
     check_lifetimes(cx, raw);
     if !raw.prefix.is_set() {
         let name = raw.ident;
-        cx.error(name.span(), format_args!("`{name}` has no prefix: say where its records lie, `#[dust(prefix = \"links\")]`"));
+        cx.error(
+            name.span(),
+            format_args!("`{name}` has no prefix: say where its records lie, `#[dust(prefix = \"links\")]`"),
+        );
     }
     let rule = check_rename_all(cx, &raw.serde);
     let raw_fields = raw.fields.as_deref()?;
     let slug = check_slug(cx, raw, raw_fields);
-    let fields: Vec<_> = raw_fields.iter().map(|field| check_field(cx, field, &raw.serde, rule)).collect();
+    let fields: Vec<_> = raw_fields
+        .iter()
+        .map(|field| check_field(cx, field, &raw.serde, rule))
+        .collect();
     check_names(cx, raw_fields, &fields);
     Some(Schema {
         ident: raw.ident,
@@ -45,7 +51,10 @@ fn check_lifetimes(cx: &Ctxt, raw: &RawStruct<'_>) {
         if let GenericParam::Lifetime(param) = param {
             let lifetime = &param.lifetime;
             let span = lifetime.span();
-            cx.error(span, format_args!("a record owns its fields, and `{lifetime}` borrows: use owned types such as `String`"));
+            cx.error(
+                span,
+                format_args!("a record owns its fields, and `{lifetime}` borrows: use owned types such as `String`"),
+            );
         }
     }
 }
@@ -60,7 +69,10 @@ fn check_rename_all(cx: &Ctxt, serde: &SerdeStruct) -> Option<RenameRule> {
     if write != read
         && let Some(span) = serde.rename_all.span()
     {
-        cx.error(span, "serde's `rename_all` writes and reads different names: use one rule, `rename_all = \"camelCase\"`");
+        cx.error(
+            span,
+            "serde's `rename_all` writes and reads different names: use one rule, `rename_all = \"camelCase\"`",
+        );
     }
     *write
 }
@@ -68,18 +80,33 @@ fn check_rename_all(cx: &Ctxt, serde: &SerdeStruct) -> Option<RenameRule> {
 /// One field names the record: the one with `#[dust(slug)]`, else the one called `slug`.
 fn check_slug<'a>(cx: &Ctxt, raw: &RawStruct<'a>, fields: &'a [RawField<'a>]) -> Option<Slug<'a>> {
     let mut marked = fields.iter().enumerate().filter(|(_, field)| field.slug.is_set());
-    let called = || fields.iter().enumerate().find(|(_, field)| case::field_name(field.ident) == "slug");
+    let called = || {
+        fields
+            .iter()
+            .enumerate()
+            .find(|(_, field)| case::field_name(field.ident) == "slug")
+    };
     let Some((index, slug)) = marked.next().or_else(called) else {
         let name = raw.ident;
-        cx.error(name.span(), format_args!("`{name}` has no slug: put `#[dust(slug)]` on the field that names a record"));
+        cx.error(
+            name.span(),
+            format_args!("`{name}` has no slug: put `#[dust(slug)]` on the field that names a record"),
+        );
         return None;
     };
     for span in marked.filter_map(|(_, field)| field.slug.span()) {
         let first = slug.ident;
-        cx.error(span, format_args!("a record has one slug, and `{first}` is it already: remove one `slug`"));
+        cx.error(
+            span,
+            format_args!("a record has one slug, and `{first}` is it already: remove one `slug`"),
+        );
     }
     check_slug_settings(cx, slug);
-    Some(Slug { index, ident: slug.ident, ty: slug.ty })
+    Some(Slug {
+        index,
+        ident: slug.ident,
+        ty: slug.ty,
+    })
 }
 
 /// The slug is the last segment of the path of a record, so it is always there, as text and without a name of its own.
@@ -88,16 +115,25 @@ fn check_slug_settings(cx: &Ctxt, slug: &RawField<'_>) {
         cx.error(span, "a slug is always required: remove `required`");
     }
     if let Some(span) = slug.rename.span() {
-        cx.error(span, "a slug is a part of the path and has no name in the store: remove `rename`");
+        cx.error(
+            span,
+            "a slug is a part of the path and has no name in the store: remove `rename`",
+        );
     }
     if let Some(span) = slug.default.span() {
-        cx.error(span, "a slug names one record, and a default would name them all: remove `default`");
+        cx.error(
+            span,
+            "a slug names one record, and a default would name them all: remove `default`",
+        );
     }
     if let Some(span) = slug.skip.span().or(slug.serde.skip_write).or(slug.serde.skip_read) {
         cx.error(span, "a record cannot be stored without its slug: remove the skip");
     }
     if let Some(span) = slug.serde.with {
-        cx.error(span, "a slug is stored as its own text: remove the encoding, or use a newtype that writes itself so");
+        cx.error(
+            span,
+            "a slug is stored as its own text: remove the encoding, or use a newtype that writes itself so",
+        );
     }
 }
 
@@ -108,7 +144,11 @@ fn check_field<'a>(cx: &Ctxt, raw: &'a RawField<'a>, serde: &SerdeStruct, rule: 
     check_skip(cx, raw, serde);
     let name = case::field_name(raw.ident);
     let serde_name = check_serde_name(cx, raw, rule, &name);
-    let wire_name = raw.rename.value().map(String::as_str).filter(|wire| *wire != serde_name);
+    let wire_name = raw
+        .rename
+        .value()
+        .map(String::as_str)
+        .filter(|wire| *wire != serde_name);
     let unseen = is_unseen(raw);
     // Serde fills what it does not see, and what has a default of serde's.
     let fills = raw.skip.is_set() && !unseen && !raw.serde.default && !serde.default;
@@ -144,7 +184,9 @@ fn check_serde_skip(cx: &Ctxt, raw: &RawField<'_>) {
     };
     cx.error(
         span,
-        format_args!("serde's `{half}` skips one way only: use `skip`, or `#[dust(skip)]` for what is read but not stored"),
+        format_args!(
+            "serde's `{half}` skips one way only: use `skip`, or `#[dust(skip)]` for what is read but not stored"
+        ),
     );
 }
 
@@ -152,9 +194,15 @@ fn check_serde_skip(cx: &Ctxt, raw: &RawField<'_>) {
 fn check_required(cx: &Ctxt, raw: &RawField<'_>) {
     let Some(span) = raw.required.span() else { return };
     if raw.skip.is_set() || is_unseen(raw) {
-        cx.error(span, "`required` is about a stored field, and this one is skipped: remove one of the two");
+        cx.error(
+            span,
+            "`required` is about a stored field, and this one is skipped: remove one of the two",
+        );
     } else if raw.default.is_set() || raw.serde.default {
-        cx.error(span, "a field with a default is never missing: remove `required` or the default");
+        cx.error(
+            span,
+            "a field with a default is never missing: remove `required` or the default",
+        );
     }
 }
 
@@ -162,32 +210,49 @@ fn check_required(cx: &Ctxt, raw: &RawField<'_>) {
 fn check_default(cx: &Ctxt, raw: &RawField<'_>) {
     let Some(span) = raw.default.span() else { return };
     if is_unseen(raw) {
-        cx.error(span, "serde fills a field that it skips: use serde's own `#[serde(default = \"..\")]`");
+        cx.error(
+            span,
+            "serde fills a field that it skips: use serde's own `#[serde(default = \"..\")]`",
+        );
     } else if raw.serde.default {
-        cx.error(span, "the field has a default from serde already: remove one of the two");
+        cx.error(
+            span,
+            "the field has a default from serde already: remove one of the two",
+        );
     } else if raw.serde.with.is_some() {
-        cx.error(span, "a field with an encoding of its own gets its default from serde: use `#[serde(default)]`");
+        cx.error(
+            span,
+            "a field with an encoding of its own gets its default from serde: use `#[serde(default)]`",
+        );
     }
 }
 
 fn check_skip(cx: &Ctxt, raw: &RawField<'_>, serde: &SerdeStruct) {
     let skipped = raw.skip.is_set() || is_unseen(raw);
     if skipped && let Some(span) = raw.rename.span() {
-        cx.error(span, "a skipped field has no name in the store: remove `rename` or the skip");
+        cx.error(
+            span,
+            "a skipped field has no name in the store: remove `rename` or the skip",
+        );
     }
     let filled = is_unseen(raw) || raw.serde.default || serde.default || raw.default.is_set();
     if let Some(span) = raw.skip.span()
         && raw.serde.with.is_some()
         && !filled
     {
-        cx.error(span, "a skipped field with an encoding of its own is filled by serde: add `#[serde(default)]`");
+        cx.error(
+            span,
+            "a skipped field with an encoding of its own is filled by serde: add `#[serde(default)]`",
+        );
     }
 }
 
 /// A record is read under the names it was written under.
 fn check_serde_name(cx: &Ctxt, raw: &RawField<'_>, rule: Option<RenameRule>, name: &str) -> String {
     let ruled = || rule.map_or_else(|| name.to_owned(), |rule| rule.apply(name));
-    let Some(Sides { write, read }) = raw.serde.rename.value() else { return ruled() };
+    let Some(Sides { write, read }) = raw.serde.rename.value() else {
+        return ruled();
+    };
     let write = write.clone().unwrap_or_else(ruled);
     let read = read.clone().unwrap_or_else(ruled);
     if write != read
@@ -195,7 +260,9 @@ fn check_serde_name(cx: &Ctxt, raw: &RawField<'_>, rule: Option<RenameRule>, nam
     {
         cx.error(
             span,
-            format_args!("serde writes the field as `{write}` and reads `{read}`: use one name, and `alias` for a second to read"),
+            format_args!(
+                "serde writes the field as `{write}` and reads `{read}`: use one name, and `alias` for a second to read"
+            ),
         );
     }
     write
@@ -233,5 +300,8 @@ fn check_names(cx: &Ctxt, raw: &[RawField<'_>], fields: &[Field<'_>]) {
 
 /// Where the name of a field is given.
 fn name_span(raw: &RawField<'_>) -> Span {
-    raw.rename.span().or(raw.serde.rename.span()).unwrap_or(raw.ident.span())
+    raw.rename
+        .span()
+        .or(raw.serde.rename.span())
+        .unwrap_or(raw.ident.span())
 }

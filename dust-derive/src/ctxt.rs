@@ -15,7 +15,9 @@ pub(crate) struct Ctxt {
 
 impl Ctxt {
     pub(crate) fn new() -> Self {
-        Self { errors: RefCell::new(Some(Vec::new())) }
+        Self {
+            errors: RefCell::new(Some(Vec::new())),
+        }
     }
 
     /// Records a mistake at `span`. The message names the mend.
@@ -43,7 +45,10 @@ impl Ctxt {
 impl Drop for Ctxt {
     fn drop(&mut self) {
         let unchecked = self.errors.get_mut().is_some();
-        assert!(!unchecked || std::thread::panicking(), "a context was dropped before its errors were checked");
+        assert!(
+            !unchecked || std::thread::panicking(),
+            "a context was dropped before its errors were checked"
+        );
     }
 }
 
@@ -57,7 +62,10 @@ mod tests {
         cx.error(Span::call_site(), "first");
         cx.error(Span::call_site(), "second");
         let errors = cx.check().unwrap_err().to_string();
-        assert_eq!(errors, r#":: core :: compile_error ! { "first" } :: core :: compile_error ! { "second" }"#);
+        assert_eq!(
+            errors,
+            r#":: core :: compile_error ! { "first" } :: core :: compile_error ! { "second" }"#
+        );
     }
 
     #[test]

@@ -7,7 +7,11 @@ pub(crate) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
         // As many edits as letters turn any word into any other.
         (edits <= 2 && edits < given.chars().count()).then_some(edits)
     };
-    known.iter().copied().filter(|name| near(name).is_some()).min_by_key(|name| near(name))
+    known
+        .iter()
+        .copied()
+        .filter(|name| near(name).is_some())
+        .min_by_key(|name| near(name))
 }
 
 /// How many letters have to be put in, taken out or replaced to make `b` of `a`.

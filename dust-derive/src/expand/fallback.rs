@@ -12,7 +12,12 @@ use crate::syntax::RawStruct;
 /// An empty schema and the handles, so that the errors shown are those of the struct and not also those of all its uses.
 pub(crate) fn fallback(raw: &RawStruct<'_>) -> TokenStream {
     let ident = raw.ident;
-    let fields: Vec<_> = raw.fields.iter().flatten().map(|f| (field_name(f.ident), handle(f.ident), f.ty)).collect();
+    let fields: Vec<_> = raw
+        .fields
+        .iter()
+        .flatten()
+        .map(|f| (field_name(f.ident), handle(f.ident), f.ty))
+        .collect();
     let mut seen = HashSet::new();
     let distinct = fields.iter().filter(|(_, handle, _)| seen.insert(handle));
     let handles = handles(raw.vis, distinct.map(|(name, handle, ty)| (name.as_str(), handle, *ty)));
@@ -28,11 +33,11 @@ pub(crate) fn fallback(raw: &RawStruct<'_>) -> TokenStream {
             #(#own,)*
             for<'__dust> #ident #ty_generics: __d::FieldValue + ::core::marker::Send + ::core::marker::Sync + 'static,
         {
-            const NAME: &'static str = "";
-            const PREFIX: &'static [&'static str] = &[];
+            const NAME: &'static ::core::primitive::str = "";
+            const PREFIX: &'static [&'static ::core::primitive::str] = &[];
             const STORAGE: __d::Storage = __d::Storage::Flat;
             const FIELDS: &'static [__d::FieldDef] = &[];
-            const SLUG_INDEX: usize = 0;
+            const SLUG_INDEX: ::core::primitive::usize = 0;
             fn slug(&self) -> &::core::primitive::str {
                 ""
             }

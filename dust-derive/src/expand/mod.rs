@@ -30,18 +30,24 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
     let slug_index = Literal::usize_unsuffixed(schema.slug.index);
     let slug = slug(schema);
     let rules = schema.validated.then(rules);
-    let handles = handles(schema.vis, schema.fields.iter().map(|field| (field.name.as_str(), &field.handle, field.ty)));
+    let handles = handles(
+        schema.vis,
+        schema
+            .fields
+            .iter()
+            .map(|field| (field.name.as_str(), &field.handle, field.ty)),
+    );
 
     let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
     let bounds = bounds(schema);
     let body = quote! {
         #[automatically_derived]
         impl #impl_generics __d::Schema for #ident #ty_generics #bounds {
-            const NAME: &'static str = #name;
-            const PREFIX: &'static [&'static str] = &[#(#prefix),*];
+            const NAME: &'static ::core::primitive::str = #name;
+            const PREFIX: &'static [&'static ::core::primitive::str] = &[#(#prefix),*];
             const STORAGE: __d::Storage = __d::Storage::#storage;
             const FIELDS: &'static [__d::FieldDef] = &[#(#fields),*];
-            const SLUG_INDEX: usize = #slug_index;
+            const SLUG_INDEX: ::core::primitive::usize = #slug_index;
             #slug
             #rules
         }
@@ -106,7 +112,7 @@ fn rules() -> TokenStream {
 fn handles<'a>(vis: &Visibility, fields: impl Iterator<Item = (&'a str, &'a Ident, &'a Type)>) -> TokenStream {
     let handles = fields.enumerate().map(|(index, (name, handle, ty))| {
         let index = Literal::usize_unsuffixed(index);
-        let doc = format!("The field `{name}`.");
+        let doc = format!(" The field `{name}`.");
         quote! {
             #[doc = #doc]
             #vis const #handle: __d::Field<Self, #ty> = __d::Field::at(#index);
@@ -121,13 +127,21 @@ fn bounds(schema: &Schema<'_>) -> Option<TokenStream> {
         let where_clause = &schema.generics.where_clause;
         return where_clause.as_ref().map(|clause| quote!(#clause));
     }
-    let own = schema.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let own = schema
+        .generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates);
     let fields = schema.fields.iter().enumerate().filter_map(|(index, field)| {
         let ty = field.ty;
         if field.opaque || !names_param(ty.to_token_stream(), schema.generics) {
             return None;
         }
-        let bound = if index == schema.slug.index { quote!(__d::Slug) } else { quote!(__d::FieldValue) };
+        let bound = if index == schema.slug.index {
+            quote!(__d::Slug)
+        } else {
+            quote!(__d::FieldValue)
+        };
         let default = matches!(field.default, Some(Fill::Type)).then(|| quote!(+ ::core::default::Default));
         Some(quote_spanned!(ty.span()=> #ty: #bound #default))
     });

@@ -1,10 +1,10 @@
 //! `#[dust(..)]`.
 
 use proc_macro2::Span;
-use syn::punctuated::Punctuated;
-use syn::{Attribute, Lit, LitStr, Path, Token, bracketed, token};
+use syn::{Attribute, LitStr, Path, Token, bracketed, token};
 
-use super::{RawField, RawStruct, Setting, each_setting};
+use super::{RawField, RawStruct, Setting, each_setting, skip_to_comma};
+use crate::attr::Attr;
 use crate::ctxt::Ctxt;
 use crate::distance::nearest;
 use crate::model::{Fill, Storage};
@@ -26,7 +26,10 @@ pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut RawStruct<'_>) 
             }
         }
         key if FIELD_KEYS.contains(&key) => {
-            cx.error(setting.span, format_args!("`{key}` is a setting of a field: move it to the field it is about"));
+            cx.error(
+                setting.span,
+                format_args!("`{key}` is a setting of a field: move it to the field it is about"),
+            );
         }
         _ => unknown(cx, setting, "struct", STRUCT_KEYS),
     });
@@ -35,26 +38,26 @@ pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut RawStruct<'_>) 
 
 pub(super) fn read_field(cx: &Ctxt, attr: &Attribute, raw: &mut RawField<'_>) {
     let read = each_setting(attr, |setting| match setting.key.as_str() {
-        "slug" => raw.slug.set(cx, setting.span, flag(cx, setting)),
-        "required" => raw.required.set(cx, setting.span, flag(cx, setting)),
-        "skip" => raw.skip.set(cx, setting.span, flag(cx, setting)),
+        "slug" => flag(cx, setting, &mut raw.slug),
+        "required" => flag(cx, setting, &mut raw.required),
+        "skip" => flag(cx, setting, &mut raw.skip),
         "rename" => {
-            let name = string(cx, setting, "href");
-            if let Some(name) = &name {
-                segment(cx, name.span(), &name.value(), "a name in the store");
-            }
-            raw.rename.set(cx, setting.span, name.map_or_else(|| raw.ident.to_string(), |name| name.value()));
+            let name = rename(cx, setting).unwrap_or_else(|| raw.ident.to_string());
+            raw.rename.set(cx, setting.span, name);
         }
         "default" if setting.input.peek(Token![=]) => {
             let fill = path(cx, setting, "path::to::function").map_or(Fill::Type, Fill::Path);
             raw.default.set(cx, setting.span, fill);
         }
         "default" => {
-            flag(cx, setting);
+            refuse_value(cx, setting);
             raw.default.set(cx, setting.span, Fill::Type);
         }
         key if STRUCT_KEYS.contains(&key) => {
-            cx.error(setting.span, format_args!("`{key}` is a setting of the struct: move it to `#[dust(..)]` above the struct"));
+            cx.error(
+                setting.span,
+                format_args!("`{key}` is a setting of the struct: move it to `#[dust(..)]` above the struct"),
+            );
         }
         _ => unknown(cx, setting, "field", FIELD_KEYS),
     });
@@ -63,7 +66,10 @@ pub(super) fn read_field(cx: &Ctxt, attr: &Attribute, raw: &mut RawField<'_>) {
 
 fn malformed(cx: &Ctxt, read: syn::Result<()>) {
     if let Err(error) = read {
-        cx.error(error.span(), format_args!("{error}: the form is `#[dust(key, key = \"value\")]`"));
+        cx.error(
+            error.span(),
+            "not a setting: the form is `#[dust(key, key = \"value\")]`",
+        );
     }
 }
 
@@ -71,22 +77,39 @@ fn unknown(cx: &Ctxt, setting: &Setting<'_>, place: &str, known: &[&str]) {
     let key = &setting.key;
     let hint = did_you_mean(key, known);
     let known = list(known);
-    cx.error(setting.span, format_args!("unknown attribute `{key}`{hint}: a {place} takes {known}"));
+    cx.error(
+        setting.span,
+        format_args!("unknown attribute `{key}`{hint}: a {place} takes {known}"),
+    );
 }
 
 fn did_you_mean(given: &str, known: &[&str]) -> String {
-    nearest(given, known).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+    nearest(given, known)
+        .map(|name| format!(" (did you mean `{name}`?)"))
+        .unwrap_or_default()
 }
 
 fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A setting without a value.
-fn flag(cx: &Ctxt, setting: &Setting<'_>) {
+fn flag(cx: &Ctxt, setting: &Setting<'_>, attr: &mut Attr<()>) {
+    refuse_value(cx, setting);
+    attr.set(cx, setting.span, ());
+}
+
+fn refuse_value(cx: &Ctxt, setting: &Setting<'_>) {
     let key = &setting.key;
     if !setting.input.is_empty() && !setting.input.peek(Token![,]) {
-        cx.error(setting.input.span(), format_args!("`{key}` takes no value: write `{key}` alone"));
+        cx.error(
+            setting.input.span(),
+            format_args!("`{key}` takes no value: write `{key}` alone"),
+        );
     }
 }
 
@@ -94,13 +117,20 @@ fn flag(cx: &Ctxt, setting: &Setting<'_>) {
 fn string(cx: &Ctxt, setting: &Setting<'_>, example: &str) -> Option<LitStr> {
     let (key, input) = (&setting.key, setting.input);
     if input.parse::<Token![=]>().is_err() {
-        cx.error(setting.span, format_args!("`{key}` needs a value: write `{key} = \"{example}\"`"));
+        cx.error(
+            setting.span,
+            format_args!("`{key}` needs a value: write `{key} = \"{example}\"`"),
+        );
         return None;
     }
+    // The parser takes a wrong literal off the input before it says so.
+    let span = if input.is_empty() { setting.span } else { input.span() };
     let text = input.parse();
     if text.is_err() {
-        let span = if input.is_empty() { setting.span } else { input.span() };
-        cx.error(span, format_args!("the value of `{key}` is a string in quotes: write `{key} = \"{example}\"`"));
+        cx.error(
+            span,
+            format_args!("the value of `{key}` is a string in quotes: write `{key} = \"{example}\"`"),
+        );
     }
     text.ok()
 }
@@ -111,9 +141,26 @@ fn path(cx: &Ctxt, setting: &Setting<'_>, example: &str) -> Option<Path> {
     let path = text.parse_with(Path::parse_mod_style);
     if path.is_err() {
         let key = &setting.key;
-        cx.error(text.span(), format_args!("the value of `{key}` is the path of an item: write `{key} = \"{example}\"`"));
+        cx.error(
+            text.span(),
+            format_args!("the value of `{key}` is the path of an item: write `{key} = \"{example}\"`"),
+        );
     }
     path.ok()
+}
+
+/// The name in the store of `rename = ".."`.
+fn rename(cx: &Ctxt, setting: &Setting<'_>) -> Option<String> {
+    let name = string(cx, setting, "href")?;
+    if name.value().is_empty() {
+        cx.error(
+            name.span(),
+            "the name in the store is empty: give one, or remove `rename`",
+        );
+        return None;
+    }
+    check_nul(cx, name.span(), &name.value());
+    Some(name.value())
 }
 
 fn storage(cx: &Ctxt, name: &LitStr) -> Option<Storage> {
@@ -124,7 +171,9 @@ fn storage(cx: &Ctxt, name: &LitStr) -> Option<Storage> {
             let hint = did_you_mean(other, STORAGES);
             cx.error(
                 name.span(),
-                format_args!("unknown storage `{other}`{hint}: `flat` is one leaf per field, `map` one value per record"),
+                format_args!(
+                    "unknown storage `{other}`{hint}: `flat` is one leaf per field, `map` one value per record"
+                ),
             );
             None
         }
@@ -139,15 +188,20 @@ fn prefix(cx: &Ctxt, setting: &Setting<'_>) -> Vec<String> {
             Vec::new()
         });
     }
-    let Some(text) = string(cx, setting, "links") else { return Vec::new() };
+    let Some(text) = string(cx, setting, "links") else {
+        return Vec::new();
+    };
     let (rendered, span) = (text.value(), text.span());
     if rendered.is_empty() {
-        cx.error(span, "the prefix is empty: name where the records lie, as in `prefix = \"links\"`");
+        cx.error(
+            span,
+            "the prefix is empty: name where the records lie, as in `prefix = \"links\"`",
+        );
         return Vec::new();
     }
     let segments = rendered.split('/').map(|rendered| {
         let literal = unescape(cx, span, rendered);
-        segment(cx, span, &literal, "a segment of the prefix");
+        prefix_segment(cx, span, &literal);
         literal
     });
     segments.collect()
@@ -157,28 +211,40 @@ fn prefix_list(cx: &Ctxt, setting: &Setting<'_>) -> syn::Result<Vec<String>> {
     setting.input.parse::<Token![=]>()?;
     let content;
     let bracket = bracketed!(content in setting.input);
-    let segments = Punctuated::<Lit, Token![,]>::parse_terminated(&content)?;
-    if segments.is_empty() {
-        cx.error(bracket.span.join(), "the prefix has no segments: name where the records lie, as in `prefix = [\"links\"]`");
+    if content.is_empty() {
+        cx.error(
+            bracket.span.join(),
+            "the prefix has no segments: name where the records lie, as in `prefix = [\"links\"]`",
+        );
     }
-    let segments = segments.into_iter().map(|literal| {
-        let Lit::Str(text) = literal else {
-            cx.error(literal.span(), "a segment of the prefix is a string: put it in quotes");
-            return String::new();
-        };
-        segment(cx, text.span(), &text.value(), "a segment of the prefix");
-        text.value()
-    });
-    Ok(segments.collect())
+    let mut segments = Vec::new();
+    while !content.is_empty() {
+        if content.peek(LitStr) {
+            let text: LitStr = content.parse()?;
+            prefix_segment(cx, text.span(), &text.value());
+            segments.push(text.value());
+        } else {
+            cx.error(content.span(), "a segment of the prefix is a string: put it in quotes");
+        }
+        skip_to_comma(&content)?;
+        content.parse::<Option<Token![,]>>()?;
+    }
+    Ok(segments)
 }
 
-/// What the store refuses as one segment of a path.
-fn segment(cx: &Ctxt, span: Span, text: &str, what: &str) {
+fn prefix_segment(cx: &Ctxt, span: Span, text: &str) {
     if text.is_empty() {
-        cx.error(span, format_args!("{what} is empty: give it a name, and write no `/` at either end and no `//`"));
+        cx.error(
+            span,
+            "a segment of the prefix is empty: name it, and write no `/` at either end and no `//`",
+        );
     }
+    check_nul(cx, span, text);
+}
+
+fn check_nul(cx: &Ctxt, span: Span, text: &str) {
     if text.contains('\0') {
-        cx.error(span, format_args!("{what} holds a NUL character, which the store refuses: take it out"));
+        cx.error(span, "the store refuses a NUL character in a name: take it out");
     }
 }
 
@@ -195,9 +261,12 @@ fn unescape(cx: &Ctxt, span: Span, rendered: &str) -> String {
             Some('0') => text.push('~'),
             Some('1') => text.push('/'),
             _ => {
-                cx.error(span, "a `~` in a prefix starts an escape: write `~0` for a tilde, `~1` for a slash inside a segment");
+                cx.error(
+                    span,
+                    "a `~` in a prefix starts an escape: write `~0` for a tilde, `~1` for a slash inside a segment",
+                );
                 // The rest may hold more of the same; it is one mistake.
-                return text + letters.as_str();
+                return text + "~" + letters.as_str();
             }
         }
     }

@@ -74,7 +74,10 @@ pub(crate) fn parse<'a>(cx: &Ctxt, input: &'a DeriveInput) -> RawStruct<'a> {
         krate: Attr::none("crate"),
         prefix: Attr::none("prefix"),
         storage: Attr::none("storage"),
-        serde: SerdeStruct { rename_all: Attr::none("rename_all"), default: false },
+        serde: SerdeStruct {
+            rename_all: Attr::none("rename_all"),
+            default: false,
+        },
         validated: has_rules(&input.attrs),
         fields: None,
     };
@@ -87,7 +90,10 @@ pub(crate) fn parse<'a>(cx: &Ctxt, input: &'a DeriveInput) -> RawStruct<'a> {
     }
     if let Some(fields) = named_fields(cx, input) {
         raw.validated |= fields.named.iter().any(|field| has_rules(&field.attrs));
-        let fields = fields.named.iter().filter_map(|field| Some(parse_field(cx, field.ident.as_ref()?, field)));
+        let fields = fields
+            .named
+            .iter()
+            .filter_map(|field| Some(parse_field(cx, field.ident.as_ref()?, field)));
         raw.fields = Some(fields.collect());
     }
     raw
@@ -104,26 +110,44 @@ fn named_fields<'a>(cx: &Ctxt, input: &'a DeriveInput) -> Option<&'a FieldsNamed
             Fields::Named(fields) => return Some(fields),
             Fields::Unnamed(fields) => {
                 let span = fields.paren_token.span.join();
-                cx.error(span, format_args!("the fields of a record have names, and those of `{name}` do not: name them"));
+                cx.error(
+                    span,
+                    format_args!("the fields of a record have names, and those of `{name}` do not: name them"),
+                );
             }
             Fields::Unit => {
-                cx.error(name.span(), format_args!("`{name}` has no fields: a record has at least a slug, `slug: String`"));
+                cx.error(
+                    name.span(),
+                    format_args!("`{name}` has no fields: a record has at least a slug, `slug: String`"),
+                );
             }
         },
         Data::Enum(data) => {
             let span = data.enum_token.span;
-            cx.error(span, format_args!("a record is a struct, and `{name}` is an enum: make it a field of a struct"));
+            cx.error(
+                span,
+                format_args!("a record is a struct, and `{name}` is an enum: make it a field of a struct"),
+            );
         }
         Data::Union(data) => {
             let span = data.union_token.span;
-            cx.error(span, format_args!("a record is a struct, and `{name}` is a union: write it as a struct"));
+            cx.error(
+                span,
+                format_args!("a record is a struct, and `{name}` is a union: write it as a struct"),
+            );
         }
     }
     None
 }
 
 fn parse_field<'a>(cx: &Ctxt, ident: &'a Ident, field: &'a syn::Field) -> RawField<'a> {
-    let serde = SerdeField { rename: Attr::none("rename"), default: false, skip_write: None, skip_read: None, with: None };
+    let serde = SerdeField {
+        rename: Attr::none("rename"),
+        default: false,
+        skip_write: None,
+        skip_read: None,
+        with: None,
+    };
     let mut raw = RawField {
         ident,
         ty: &field.ty,
@@ -159,11 +183,24 @@ fn each_setting(attr: &Attribute, mut read: impl FnMut(&Setting<'_>)) -> syn::Re
         return Ok(());
     }
     attr.parse_nested_meta(|meta: ParseNestedMeta<'_>| {
-        let words: Vec<_> = meta.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        read(&Setting { key: words.join("::"), span: meta.path.span(), input: meta.input });
-        while !meta.input.is_empty() && !meta.input.peek(Token![,]) {
-            meta.input.parse::<TokenTree>()?;
-        }
-        Ok(())
+        let words: Vec<_> = meta
+            .path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
+        read(&Setting {
+            key: words.join("::"),
+            span: meta.path.span(),
+            input: meta.input,
+        });
+        skip_to_comma(meta.input)
     })
+}
+
+fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
 }

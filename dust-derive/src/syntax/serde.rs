@@ -10,7 +10,8 @@ use crate::case::RenameRule;
 use crate::ctxt::Ctxt;
 
 pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut SerdeStruct) {
-    let _ = each_setting(attr, |setting| match setting.key.as_str() {
+    let _ = each_setting(attr, |setting| {
+        match setting.key.as_str() {
         "rename_all" => {
             let rule = |name: String| RenameRule::named(&name);
             let Some(Sides { write, read }) = sides(setting) else { return };
@@ -31,11 +32,13 @@ pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut SerdeStruct) {
             format_args!("serde's `{key}` writes another type in place of this one: derive `DustSchema` on that type"),
         ),
         _ => {}
+    }
     });
 }
 
 pub(super) fn read_field(cx: &Ctxt, attr: &Attribute, raw: &mut SerdeField) {
-    let _ = each_setting(attr, |setting| match setting.key.as_str() {
+    let _ = each_setting(attr, |setting| {
+        match setting.key.as_str() {
         "rename" => {
             if let Some(sides) = sides(setting) {
                 raw.rename.set(cx, setting.span, sides);
@@ -58,6 +61,7 @@ pub(super) fn read_field(cx: &Ctxt, attr: &Attribute, raw: &mut SerdeField) {
             "serde's `getter` reads a field of another type: derive `DustSchema` on a type of your own",
         ),
         _ => {}
+    }
     });
 }
 
@@ -69,11 +73,17 @@ fn sides(setting: &Setting<'_>) -> Option<Sides<String>> {
 fn read_sides(input: ParseStream<'_>) -> syn::Result<Sides<String>> {
     if input.parse::<Option<Token![=]>>()?.is_some() {
         let name = input.parse::<LitStr>()?.value();
-        return Ok(Sides { write: Some(name.clone()), read: Some(name) });
+        return Ok(Sides {
+            write: Some(name.clone()),
+            read: Some(name),
+        });
     }
     let content;
     parenthesized!(content in input);
-    let mut sides = Sides { write: None, read: None };
+    let mut sides = Sides {
+        write: None,
+        read: None,
+    };
     while !content.is_empty() {
         let side: Ident = content.parse()?;
         content.parse::<Token![=]>()?;

@@ -1,0 +1,8 @@
+//! Tests that look at the workspace from outside.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without fails the test")]
+
+#[path = "../hygiene/mod.rs"]
+mod hygiene;
+mod architecture;
+mod ui;

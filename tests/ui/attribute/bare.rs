@@ -1,0 +1,11 @@
+use dust_orm::DustSchema;
+
+#[derive(DustSchema)]
+#[dust]
+#[dust(prefix = "links")]
+struct Link {
+    slug: String,
+    title: String,
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use dust_orm::DustSchema;
+
+#[derive(DustSchema)]
+#[dust(prefix = "links", storage = "flat")]
+#[dust(prefix = "pages")]
+struct Link {
+    slug: String,
+    title: String,
+}
+
+fn main() {}

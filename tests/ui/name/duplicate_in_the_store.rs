@@ -1,0 +1,12 @@
+use dust_orm::DustSchema;
+
+#[derive(DustSchema)]
+#[dust(prefix = "links")]
+struct Link {
+    slug: String,
+    title: String,
+    #[dust(rename = "title")]
+    heading: String,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use dust_orm::DustSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "links")]
+struct Link {
+    slug: String,
+    #[serde(rename(deserialize = "url"))]
+    link: String,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use dust_orm::DustSchema;
+
+#[derive(DustSchema)]
+#[dust(prefix("links"))]
+struct Link {
+    slug: String,
+    title: String,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use dust_orm::DustSchema;
+
+#[derive(DustSchema)]
+#[dust(prefix = "links")]
+struct Link {
+    slug: String,
+    #[dust(required)]
+    #[dust(required)]
+    title: String,
+}
+
+fn main() {}

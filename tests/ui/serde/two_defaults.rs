@@ -1,0 +1,13 @@
+use dust_orm::DustSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "links")]
+struct Link {
+    slug: String,
+    #[dust(default)]
+    #[serde(default)]
+    stars: u32,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use dust_orm::DustSchema;
+
+#[derive(DustSchema)]
+#[dust(prefix = "links")]
+struct Link;
+
+fn main() {}

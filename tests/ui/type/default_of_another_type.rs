@@ -1,0 +1,16 @@
+use dust_orm::DustSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "links")]
+struct Link {
+    slug: String,
+    #[dust(default = "stars")]
+    stars: u32,
+}
+
+fn stars() -> String {
+    "three".into()
+}
+
+fn main() {}
