@@ -9,6 +9,23 @@ use std::pin::Pin;
 
 use crate::error::Error;
 
+pub mod faults;
+pub mod local;
+mod mutation;
+mod overlay;
+mod pairs;
+mod pipeline;
+mod queue;
+mod range_set;
+mod resolver;
+mod storage;
+mod tree;
+mod watch;
+
+pub mod memory;
+
+pub use pairs::PairsIter;
+
 /// Whether a read takes part in conflict detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isolation {
@@ -95,6 +112,17 @@ pub struct Limits {
     pub transaction_bytes_max: usize,
 }
 
+impl Default for Limits {
+    /// `FoundationDB`'s limits, so that what one engine accepts, every engine does.
+    fn default() -> Self {
+        Self {
+            key_bytes_max: 10_000,
+            value_bytes_max: 100_000,
+            transaction_bytes_max: 10_000_000,
+        }
+    }
+}
+
 /// A future that resolves when a watched key's value changes; dropping it cancels the watch.
 ///
 /// Resolves to an error when the engine is poisoned or closed.
@@ -127,7 +155,11 @@ pub trait Transaction: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Error::AccessedUnreadable` for a key under an unresolved versionstamp of this transaction; engine failures.
-    fn get(&self, key: &[u8], isolation: Isolation) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
+    fn get(
+        &self,
+        key: &[u8],
+        isolation: Isolation,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
 
     /// Reads a range, own writes included. `Pairs::more` tells whether the limit cut it.
     fn get_range(&self, read: RangeRead<'_>) -> impl Future<Output = Result<Pairs, Error>> + Send;
