@@ -363,7 +363,10 @@ impl Value {
         let mut json = serde_json::Deserializer::from_str(&self.0);
         // The depth is bounded already; an assembled value may be deeper than what serde_json takes from strangers.
         json.disable_recursion_limit();
-        T::deserialize(&mut json).map_err(ValueError::Mismatch)
+        let value = T::deserialize(&mut json).map_err(ValueError::Mismatch)?;
+        // An `i128` would be read from the start of `0.5`.
+        json.end().map_err(ValueError::Mismatch)?;
+        Ok(value)
     }
 }
 

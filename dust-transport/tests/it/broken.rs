@@ -1,0 +1,70 @@
+//! The suite finds what is broken: one fault at a time in the model, and the promise that must fail for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use dust_transport::suite;
+
+use super::model::Model;
+
+/// One rule that the model breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A set of a map keeps the leaf at its path.
+    KeepReplacedLeaf,
+    /// Subtrees are found without regard to case.
+    IgnoreCase,
+    /// In an assembled map a leaf hides what is below it.
+    LeafHidesDescendants,
+    /// The newest member of a set goes last.
+    OldestFirst,
+    /// A refused batch leaves the ops before in place.
+    HalfBatches,
+    /// An error names the first op, whichever it was.
+    WrongOpIndex,
+    /// A repeated op id is applied again.
+    NoDedup,
+    /// Leaves that are not named do not matter to a subtree precondition.
+    ExtraLeaves,
+    /// A page starts with its cursor.
+    InclusiveCursor,
+    /// A full page always promises another.
+    NoLookAhead,
+    /// Events of increments tell the delta.
+    DeltaInEvents,
+    /// The first op after a subscriber has caught up is lost to it.
+    GapAtCatchUp,
+}
+
+#[test]
+fn every_fault_is_found() {
+    let promises = suite::all();
+    for (fault, name) in [
+        (Fault::KeepReplacedLeaf, "write::set_of_a_map_replaces_the_leaf"),
+        (Fault::IgnoreCase, "write::delete_removes_the_subtree"),
+        (Fault::LeafHidesDescendants, "read::descendants_win_in_assembly"),
+        (Fault::OldestFirst, "write::add_puts_the_newest_first"),
+        (Fault::HalfBatches, "batch::one_refused_op_refuses_the_batch"),
+        (Fault::WrongOpIndex, "batch::preconditions_see_the_ops_before"),
+        (Fault::NoDedup, "batch::concurrent_repetitions_write_once"),
+        (
+            Fault::ExtraLeaves,
+            "precondition::subtree_of_other_leaves_is_a_conflict",
+        ),
+        (Fault::InclusiveCursor, "list::cursors_need_not_exist"),
+        (Fault::NoLookAhead, "list::pages_give_every_leaf_once"),
+        (Fault::DeltaInEvents, "subscribe::events_say_what_was_done"),
+        (Fault::GapAtCatchUp, "subscribe::open_subscription_misses_nothing"),
+    ] {
+        let (_, promise) = promises
+            .iter()
+            .find(|(known, _)| *known == name)
+            .expect("a known promise");
+        let run = |fault| {
+            catch_unwind(AssertUnwindSafe(|| {
+                suite::run(async || (Model::new(fault), ()), *promise)
+            }))
+        };
+        assert!(run(None).is_ok(), "{name} must hold of a sound model");
+        assert!(run(Some(fault)).is_err(), "{name} must fail on {fault:?}");
+    }
+}
