@@ -59,11 +59,8 @@ fn every_fault_is_found() {
             .iter()
             .find(|(known, _)| *known == name)
             .expect("a known promise");
-        let run = |fault| {
-            catch_unwind(AssertUnwindSafe(|| {
-                suite::run(async || (Model::new(fault), ()), *promise)
-            }))
-        };
+        let store = |fault| async move || (Model::new(fault), ());
+        let run = |fault| catch_unwind(AssertUnwindSafe(|| suite::run(store(fault), *promise)));
         assert!(run(None).is_ok(), "{name} must hold of a sound model");
         assert!(run(Some(fault)).is_err(), "{name} must fail on {fault:?}");
     }

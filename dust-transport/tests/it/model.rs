@@ -53,7 +53,7 @@ impl Model {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.state.lock().expect("no panic under the lock")
     }
 
     fn commit(&self, batch: &Batch) -> Result<Written, Error> {
@@ -254,7 +254,7 @@ impl Model {
         };
         let after = |at: &Path| match (&list.after, list.order) {
             (None, _) => true,
-            (Some(after), _) if self.has(Fault::InclusiveCursor) => at == after || at > after,
+            (Some(after), _) if self.has(Fault::InclusiveCursor) => at >= after,
             (Some(after), Order::Asc) => at > after,
             (Some(after), Order::Desc) => at < after,
         };
@@ -336,7 +336,7 @@ struct Follower {
 
 impl Follower {
     fn step(&mut self) -> Option<Signal> {
-        let state = self.state.lock().unwrap();
+        let state = self.state.lock().expect("no panic under the lock");
         let covered = |event: &&Arc<Event>| event.seq > self.last && self.interest.covers(&event.path);
         match state.log.iter().find(covered) {
             Some(event) if self.caught_up || event.seq <= self.through => {
@@ -346,11 +346,8 @@ impl Follower {
             _ if self.caught_up => None,
             _ => {
                 self.caught_up = true;
-                self.last = if self.gap {
-                    state.head()
-                } else {
-                    self.last.max(self.through)
-                };
+                self.last = self.last.max(self.through);
+                self.last.0 += u64::from(self.gap);
                 Some(Signal::CaughtUp { through: self.through })
             }
         }
@@ -382,7 +379,7 @@ impl State {
     fn assemble(&self, root: &Path, leaf_wins: bool) -> Value {
         let mut children: BTreeMap<Path, bool> = BTreeMap::new();
         for (at, _) in self.under(root).filter(|(at, _)| *at != root) {
-            let child = at.prefix(root.depth() + 1).unwrap();
+            let child = at.prefix(root.depth() + 1).expect("a path below the root");
             *children.entry(child.clone()).or_default() |= *at != child;
         }
         Value::map(children.into_iter().map(|(child, inner)| {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 fn json(text: &str) -> Value {
-    Value::from_json(text).unwrap()
+    Value::from_json(text).expect(text)
 }
 
 #[test]
