@@ -12,13 +12,17 @@ use crate::model::{Batch, Entry, Event, Path, Pattern, Seq};
 /// A reactive key-value store, reached somehow: in the process, over HTTP, through a synced replica.
 ///
 /// One handle speaks to one store. The trait is object safe; a `Repo` holds an `Arc<dyn Transport>`. Implementations
-/// MUST pass the functions of [`suite`](crate::suite); what they cannot do they declare in [`Capabilities`] and refuse
-/// with `ErrorKind::NotSupported`.
+/// MUST pass the functions of the module `suite` (feature `suite`); what they cannot do they declare in [`Capabilities`]
+/// and refuse with `ErrorKind::NotSupported`.
 ///
 /// # Contract
 /// * Writes are acknowledged only when durable, get consecutive sequence numbers (one per op) and are all-or-nothing.
 /// * A read that starts after a write was acknowledged sees it.
 /// * Subscriptions deliver every committed op that they cover once, in order.
+///
+/// # Errors
+/// Beside those named at each call, any call may fail by what it is reached through: `Network`, `Http`, `Timeout`,
+/// `Unauthorized`, `RateLimited`, `Storage`, `Closed`.
 ///
 /// # Cancel safety
 /// Dropping a read's future has no effect. Dropping the future of [`write`](Transport::write) after its first poll
@@ -31,9 +35,16 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// Lists one page of leaves.
+    ///
+    /// # Errors
+    /// `InvalidParams`: `invalid_params` for a limit that is 0 or above `Capabilities::page_leaves_max`;
+    /// `invalid_pattern_for_prefixes` and `unsupported_select` for [`Select::Prefixes`] of a scope without a base.
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
 
     /// Reads one path: the leaf, or the assembled subtree (kind `map`, revision = highest of its leaves).
+    ///
+    /// A leaf may stand above other leaves. Its own path reads the leaf; in a map assembled from further above, the leaves
+    /// below hide it.
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
 
     /// Reads exact leaves (no assembly); the result has one slot per path, in order.
@@ -45,10 +56,28 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// Commits ops, all or nothing, in order; each op sees the effects of those before it.
     ///
     /// An empty batch is `InvalidParams`. With an op id, a batch that was already committed under it (by this device)
-    /// is not applied again: its first reply is returned, `deduplicated` set.
+    /// is not applied again: its first reply is returned, `deduplicated` set, whatever the batch now holds. A refused batch
+    /// leaves its op id free.
+    ///
+    /// # Errors
+    /// Nothing is written, and `Error::conflict` names the op:
+    /// * `Conflict`: `conflict` for a revision or a subtree that is not as expected, `exists` for `Precondition::Absent`.
+    /// * `InvalidParams`: `if_match_multi_leaf`, `if_match_unsupported_op`, `if_absent_multi_leaf` and
+    ///   `if_absent_unsupported_op` for a precondition that the op cannot have; `merge_requires_map_value`,
+    ///   `increment_requires_number_value`, `add_requires_value` and `remove_requires_value` for a value that does not fit
+    ///   the op; the codes of `PathError` for a key that is no segment; a code of the store's choice for an increment of
+    ///   what is no number.
+    ///
+    /// `InvalidParams` with `invalid_params`, for the batch as a whole, if it is empty or above
+    /// `Capabilities::batch_ops_max`.
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>>;
 
     /// Opens a stream of committed ops. Dropping the stream ends the subscription.
+    ///
+    /// Every op that is committed once this has answered is delivered, however late the stream is first read.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::subscribe`.
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>>;
 }
 

@@ -8,13 +8,16 @@ pub enum Action {
     Set(Value),
     /// Removes what is at and below the path.
     Delete,
-    /// Replaces each named child of the path, one level deep. The value must be a map.
+    /// Replaces each named child of the path, one level deep. The value must be a map. A child that is set to a leaf keeps
+    /// what is below it.
     Merge(Value),
-    /// Adds a number to the leaf; absent counts as zero. The value must be a number.
+    /// Adds a number to the leaf; absent counts as zero. The value must be a number. Integers are added exactly.
     Increment(Value),
-    /// Puts a member first in the set at the leaf, once.
+    /// Puts a member first in the set at the leaf, once; what is there and is no list counts as an empty set. The member
+    /// must not be null.
     Add(Value),
-    /// Takes a member out of the set at the leaf.
+    /// Takes the first equal member out of the set at the leaf; where no list is, this makes an empty set. The member must
+    /// not be null.
     Remove(Value),
 }
 

@@ -111,7 +111,7 @@ pub(super) fn push_segment(text: &mut String, segment: &str) {
 }
 
 /// Takes the escapes out of a rendered segment.
-fn decode(rendered: &str) -> Cow<'_, str> {
+pub(super) fn decode(rendered: &str) -> Cow<'_, str> {
     if rendered.contains('~') {
         // `~1` first: `~01` is a `~` and a `1`.
         Cow::Owned(rendered.replace("~1", "/").replace("~0", "~"))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Value;
+use super::path::decode;
 
 /// Nests leaves by the segments of their paths into one map, keys sorted.
 ///
@@ -12,13 +13,13 @@ use super::Value;
 /// over as it is. Where a leaf also has descendants, the descendants win: the map shows them and the leaf is hidden
 /// (it is still there at its own path).
 ///
-/// # Example
 /// ```
 /// use dust_transport::model::assemble;
 ///
 /// let map = assemble([("author/name", "\"Ada\""), ("title", "\"Notes\"")]);
 /// assert_eq!(map.json(), r#"{"author":{"name":"Ada"},"title":"Notes"}"#);
 /// ```
+#[must_use]
 pub fn assemble<'a>(leaves: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
     let mut root = Node::default();
     for (rest, json) in leaves {
@@ -30,15 +31,6 @@ pub fn assemble<'a>(leaves: impl IntoIterator<Item = (&'a str, &'a str)>) -> Val
     let mut text = String::new();
     root.write(&mut text);
     Value::from_trusted_json(Arc::from(text))
-}
-
-/// A segment as it was before escaping.
-fn decode(segment: &str) -> Cow<'_, str> {
-    if segment.contains('~') {
-        Cow::Owned(segment.replace("~1", "/").replace("~0", "~"))
-    } else {
-        Cow::Borrowed(segment)
-    }
 }
 
 #[derive(Default)]

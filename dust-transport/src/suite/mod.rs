@@ -98,6 +98,7 @@ macro_rules! __transport_promises {
             write::add_puts_the_newest_first,
             write::add_starts_from_a_list_or_anew,
             write::remove_takes_a_member_out,
+            write::null_is_no_member,
             write::counters_and_sets_keep_descendants,
             write::ops_are_numbered_one_by_one,
             write::refused_writes_take_no_seq,

@@ -273,7 +273,6 @@ pub async fn add_puts_the_newest_first(transport: &dyn Transport) {
         (r#"{"x":1,"y":[2]}"#, r#"[{"x":1,"y":[2]},1,1.0,"a"]"#),
         (r#"{"y":[2],"x":1}"#, r#"[{"x":1,"y":[2]},1,1.0,"a"]"#),
         (r#""\u0061""#, r#"["a",{"x":1,"y":[2]},1,1.0]"#),
-        ("null", r#"[null,"a",{"x":1,"y":[2]},1,1.0]"#),
     ] {
         let revision = store.write([Op::add(path("r/tags"), json(member))]).await;
         let entry = store.entry("r/tags").await.expect("the set");
@@ -312,6 +311,24 @@ pub async fn remove_takes_a_member_out(transport: &dyn Transport) {
     }
     store.write([Op::remove(path("none"), 1)]).await;
     store.assert_value("none", "[]").await;
+}
+
+/// A null is no member of a set, though it may be an item of a list.
+pub async fn null_is_no_member(transport: &dyn Transport) {
+    let store = Probe(transport);
+    store.set("r", "[1,null]").await;
+    store
+        .refused(Op::add(path("r"), Value::null()), InvalidParams, "add_requires_value")
+        .await;
+    store
+        .refused(
+            Op::remove(path("r"), Value::null()),
+            InvalidParams,
+            "remove_requires_value",
+        )
+        .await;
+    store.write([Op::add(path("r"), 2)]).await;
+    store.assert_value("r", "[2,1,null]").await;
 }
 
 /// Counters and sets leave what is below their path alone.

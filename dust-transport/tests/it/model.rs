@@ -187,6 +187,8 @@ impl Model {
                     total
                 })
             }
+            Action::Add(member) if member.is_null() => return Err(invalid("add_requires_value")),
+            Action::Remove(member) if member.is_null() => return Err(invalid("remove_requires_value")),
             Action::Add(member) | Action::Remove(member) => {
                 let mut members = current.and_then(|value| value.items()).unwrap_or_default();
                 if matches!(op.action, Action::Remove(_)) {

@@ -89,12 +89,27 @@ pub(super) fn entries(object: &str) -> Vec<(Cow<'_, str>, &str)> {
         let Some(value) = pieces.next() else { break };
         entries.push((key, value));
     }
-    let mut seen = HashSet::with_capacity(entries.len());
-    if !entries.iter().all(|(key, _)| seen.insert(&**key)) {
+    if !distinct(&entries) {
         let mut seen = HashSet::new();
         entries.retain(|(key, _)| seen.insert(key.clone()));
     }
     entries
+}
+
+fn distinct(entries: &[(Cow<'_, str>, &str)]) -> bool {
+    // Records are small, and comparing a few keys is cheaper than hashing them.
+    if entries.len() <= 12 {
+        let mut rest = entries;
+        while let [(key, _), others @ ..] = rest {
+            if others.iter().any(|(other, _)| other == key) {
+                return false;
+            }
+            rest = others;
+        }
+        return true;
+    }
+    let mut seen = HashSet::with_capacity(entries.len());
+    entries.iter().all(|(key, _)| seen.insert(&**key))
 }
 
 /// A value as it compares: integers by their digits, other numbers by value, objects without order.
