@@ -1,4 +1,4 @@
-#[allow(dead_code, deprecated, private_interfaces, unreachable_pub)]
+#[allow(deprecated)]
 const _: () = {
     use ::dust_orm::__private as __d;
     #[automatically_derived]

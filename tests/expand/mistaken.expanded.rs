@@ -10,7 +10,7 @@
 ::core::compile_error! {
     "`title` and `TITLE` have the same handle, `TITLE`: rename one, and keep its name with `#[serde(rename = \"..\")]`"
 }
-#[allow(dead_code, deprecated, private_interfaces, unreachable_pub)]
+#[allow(deprecated)]
 const _: () = {
     use ::dust_orm::__private as __d;
     #[automatically_derived]

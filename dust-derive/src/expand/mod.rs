@@ -59,11 +59,12 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
     in_block(schema.krate, &body)
 }
 
-/// The block in which `__d` is known and no lint of the program is disturbed.
+/// The block in which `__d` is known. A deprecated type is the concern of the struct that names it; no other lint is allowed here,
+/// since an `allow` is an error in a program that forbids the lint.
 fn in_block(krate: Option<&Path>, body: &TokenStream) -> TokenStream {
     let krate = krate.map_or_else(|| quote!(::dust_orm), |path| quote!(#path));
     quote! {
-        #[allow(dead_code, deprecated, private_interfaces, unreachable_pub)]
+        #[allow(deprecated)]
         const _: () = {
             use #krate::__private as __d;
             #body

@@ -2,6 +2,7 @@
 //! `UPDATE_EXPECT=1 cargo test -p dust-derive` writes them anew.
 
 use expect_test::{ExpectFile, expect_file};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::ToTokens as _;
 
 /// The struct and its expansion, formatted.
@@ -32,6 +33,53 @@ macro_rules! snapshots {
 }
 
 snapshots!(link settings serde generic renamed mistaken);
+
+/// Whatever stands in a struct, the answer is tokens: every input is tried with each of its tokens left out, and with each put twice.
+#[test]
+fn no_input_makes_the_derive_panic() {
+    for input in [
+        include_str!("../../../tests/expand/settings.rs"),
+        include_str!("../../../tests/expand/serde.rs"),
+        include_str!("../../../tests/expand/generic.rs"),
+    ] {
+        let tokens: TokenStream = input.parse().unwrap();
+        let count = count(tokens.clone());
+        assert!(count > 50, "{count} tokens");
+        for (index, copies) in (0..count).flat_map(|index| [(index, 0), (index, 2)]) {
+            let changed = repeat(tokens.clone(), &mut index.clone(), copies);
+            assert!(!crate::derive(changed.clone()).is_empty(), "{changed}");
+        }
+    }
+}
+
+fn count(tokens: TokenStream) -> usize {
+    let inner = |token| {
+        if let TokenTree::Group(group) = token {
+            count(group.stream())
+        } else {
+            0
+        }
+    };
+    tokens.into_iter().map(|token| 1 + inner(token)).sum()
+}
+
+/// The tokens with the one at `index`, counted from the first and into groups, written `copies` times.
+fn repeat(tokens: TokenStream, index: &mut usize, copies: usize) -> TokenStream {
+    let mut changed = Vec::new();
+    for token in tokens {
+        let times = if *index == 0 { copies } else { 1 };
+        *index = index.wrapping_sub(1);
+        let token = match token {
+            TokenTree::Group(group) => {
+                let inner = repeat(group.stream(), index, copies);
+                TokenTree::Group(Group::new(group.delimiter(), inner))
+            }
+            token => token,
+        };
+        changed.extend(std::iter::repeat_n(token, times));
+    }
+    changed.into_iter().collect()
+}
 
 /// The struct of five fields with its expansion, and what one more field adds.
 #[test]

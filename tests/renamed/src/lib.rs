@@ -1,5 +1,6 @@
 //! A crate that knows `dust-orm` under another name, directly and through a module of its own.
-#![deny(missing_docs, unreachable_pub, dead_code, unused, private_interfaces)]
+#![forbid(missing_docs, unreachable_pub, dead_code, private_interfaces)]
+#![deny(unused)]
 
 use orm::DustSchema;
 use serde::{Deserialize, Serialize};
