@@ -1,1 +1,62 @@
-//! dust-store
+//! The Dust data model on one tenant of a layer: a store with one sequencer, embedded in the process.
+//!
+//! ```
+//! use dust_store::Embedded;
+//! use dust_transport::model::{Op, Path, Seq, Value};
+//! use dust_transport::transport::{List, Transport};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), dust_transport::error::Error> {
+//! let store = Embedded::memory();
+//! let link = Path::parse("links/dust")?;
+//! let map = Value::from_json(r#"{"title":"Dust","tags":["db"]}"#)?;
+//! let written = store.write(Op::set(link.clone(), map).into()).await?;
+//! assert_eq!(written.seqs, [Seq(1)]);
+//!
+//! let page = store.list(&List::below(link)).await?;
+//! assert_eq!(page.items.into_paths().len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is not a server and knows no tokens, no HTTP and no schemas; it does not decide what a record is.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `database` | one engine, many stores |
+//! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
+//! | `store`, `list`, `assemble` | the reads |
+//! | `sequencer`, `group` | the writes: one group of batches, one transaction, one commit |
+//! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
+//! | `dedup` | how long op ids are remembered |
+//! | `feed`, `subscription` | the events of what was committed |
+//! | `keyspace`, [`codec`] | keys and values, byte by byte |
+//! | `error` | failures of the layer as errors of the transport |
+
+mod apply;
+mod assemble;
+mod clock;
+#[doc(hidden)]
+pub mod codec;
+mod database;
+mod dedup;
+mod draft;
+mod drive;
+mod embedded;
+mod error;
+mod feed;
+mod group;
+mod keyspace;
+mod list;
+mod name;
+mod options;
+mod precondition;
+mod sequencer;
+mod store;
+mod subscription;
+
+pub use clock::Clock;
+pub use database::Database;
+pub use embedded::Embedded;
+pub use name::StoreName;
+pub use options::Options;

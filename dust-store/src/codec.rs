@@ -1,0 +1,325 @@
+//! The stored values: compact, canonical, each behind a format byte.
+//!
+//! Every decoder is total: any bytes give a value or a [`DecodeError`]. Every value has exactly one encoding, and a
+//! decoder accepts no other, so that `encode(decode(bytes)) == bytes` for whatever decodes.
+//!
+//! Numbers are LEB128: seven bits a byte, the lowest first, in as few bytes as they need.
+
+use dust_transport::model::{OpKind, ValueKind};
+
+/// The format of a whole store, kept under `(FE, "format")`.
+pub const FORMAT: &[u8] = b"dust-store 1";
+
+/// The format byte of each value of this version.
+const VERSION: u8 = 1;
+
+/// Why bytes are not a stored value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The format byte is one that this version does not know.
+    #[error("the format byte {0} is unknown")]
+    Version(u8),
+    /// The bytes end too early.
+    #[error("the value is cut short")]
+    Short,
+    /// The bytes go on after the value.
+    #[error("the value is followed by other bytes")]
+    Long,
+    /// A number is not in its shortest form or does not fit.
+    #[error("a number is not in its canonical form")]
+    Number,
+    /// A text is not UTF-8.
+    #[error("a text is not UTF-8")]
+    Utf8,
+    /// A kind is unknown.
+    #[error("the kind {0} is unknown")]
+    Kind(u8),
+    /// A part that cannot be empty is, or the reverse.
+    #[error("a part of the value is missing or out of place")]
+    Shape,
+}
+
+/// A stored leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaf<'a> {
+    /// The kind of the value.
+    pub kind: ValueKind,
+    /// The op that wrote it.
+    pub revision: u64,
+    /// The value as JSON text, as it came.
+    pub text: &'a str,
+}
+
+/// An op of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// What was done.
+    pub kind: OpKind,
+    /// When, in milliseconds since 1970.
+    pub wall_clock_ms: u64,
+    /// The place of the op in its batch, from 0.
+    pub batch_index: u64,
+    /// Who did it.
+    pub device: &'a str,
+    /// The id of its batch.
+    pub op_id: Option<&'a str>,
+    /// Where, rendered.
+    pub path: &'a str,
+    /// What became of it, as JSON text; `None` for a delete.
+    pub value: Option<&'a str>,
+}
+
+/// Where a store is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last sequence number.
+    pub seq: u64,
+    /// Op ids of ops up to here have been forgotten.
+    pub pruned: u64,
+}
+
+/// What was answered to a batch with an op id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// The sequence number of its first op.
+    pub first: u64,
+    /// How many ops it had, at least one.
+    pub count: u64,
+}
+
+fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number.to_le_bytes()[0]);
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) {
+    push_number(bytes, text.len() as u64);
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// What is left to decode.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// Takes the format byte off.
+    fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = Self(bytes);
+        match rest.byte()? {
+            VERSION => Ok(rest),
+            other => Err(DecodeError::Version(other)),
+        }
+    }
+
+    fn byte(&mut self) -> Result<u8, DecodeError> {
+        let (first, rest) = self.0.split_first().ok_or(DecodeError::Short)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn number(&mut self) -> Result<u64, DecodeError> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7F);
+            if bits << shift >> shift != bits {
+                return Err(DecodeError::Number);
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return if byte == 0 && shift > 0 {
+                    Err(DecodeError::Number)
+                } else {
+                    Ok(number)
+                };
+            }
+        }
+        Err(DecodeError::Number)
+    }
+
+    fn text(&mut self) -> Result<&'a str, DecodeError> {
+        let length = usize::try_from(self.number()?).map_err(|_| DecodeError::Short)?;
+        let (text, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Short)?;
+        self.0 = rest;
+        std::str::from_utf8(text).map_err(|_| DecodeError::Utf8)
+    }
+
+    fn remainder(self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.0).map_err(|_| DecodeError::Utf8)
+    }
+
+    fn end(&self) -> Result<(), DecodeError> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::Long)
+        }
+    }
+}
+
+/// The byte of each kind of value. A kind that this version does not know has none; a store never makes one.
+const KINDS: [(u8, ValueKind); 13] = [
+    (0, ValueKind::Null),
+    (1, ValueKind::Boolean),
+    (2, ValueKind::Integer),
+    (3, ValueKind::Float),
+    (4, ValueKind::String),
+    (5, ValueKind::List),
+    (6, ValueKind::Map),
+    (7, ValueKind::Counter),
+    (8, ValueKind::Set),
+    (9, ValueKind::Decimal),
+    (10, ValueKind::Datetime),
+    (11, ValueKind::File),
+    (12, ValueKind::Lease),
+];
+
+/// The byte of each kind of op.
+const OPS: [(u8, OpKind); 6] = [
+    (0, OpKind::Set),
+    (1, OpKind::Delete),
+    (2, OpKind::Merge),
+    (3, OpKind::Increment),
+    (4, OpKind::Add),
+    (5, OpKind::Remove),
+];
+
+fn byte_of<K: PartialEq>(table: &[(u8, K)], kind: &K) -> u8 {
+    table
+        .iter()
+        .find(|(_, known)| known == kind)
+        .map_or(u8::MAX, |(byte, _)| *byte)
+}
+
+fn kind_of<K: Copy>(table: &[(u8, K)], byte: u8) -> Result<K, DecodeError> {
+    table
+        .iter()
+        .find(|(known, _)| *known == byte)
+        .map(|(_, kind)| *kind)
+        .ok_or(DecodeError::Kind(byte))
+}
+
+impl<'a> Leaf<'a> {
+    /// Writes the leaf: format, kind, revision, text.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.text.len() + 8);
+        bytes.push(VERSION);
+        bytes.push(byte_of(&KINDS, &self.kind));
+        push_number(&mut bytes, self.revision);
+        bytes.extend_from_slice(self.text.as_bytes());
+        bytes
+    }
+
+    /// Reads a leaf.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of(bytes)?;
+        let kind = kind_of(&KINDS, rest.byte()?)?;
+        let revision = rest.number()?;
+        let text = rest.remainder()?;
+        if text.is_empty() {
+            Err(DecodeError::Shape)
+        } else {
+            Ok(Self { kind, revision, text })
+        }
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Writes the op: format, kind, time, place in the batch, device, op id (empty for none), path, value.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let value = self.value.unwrap_or_default();
+        let op_id = self.op_id.unwrap_or_default();
+        let mut bytes = Vec::with_capacity(self.device.len() + op_id.len() + self.path.len() + value.len() + 24);
+        bytes.push(VERSION);
+        bytes.push(byte_of(&OPS, &self.kind));
+        push_number(&mut bytes, self.wall_clock_ms);
+        push_number(&mut bytes, self.batch_index);
+        push_text(&mut bytes, self.device);
+        push_text(&mut bytes, op_id);
+        push_text(&mut bytes, self.path);
+        bytes.extend_from_slice(value.as_bytes());
+        bytes
+    }
+
+    /// Reads an op.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of(bytes)?;
+        let kind = kind_of(&OPS, rest.byte()?)?;
+        let wall_clock_ms = rest.number()?;
+        let batch_index = rest.number()?;
+        let device = rest.text()?;
+        let op_id = Some(rest.text()?).filter(|id| !id.is_empty());
+        let path = rest.text()?;
+        let value = Some(rest.remainder()?).filter(|value| !value.is_empty());
+        if device.is_empty() || path.is_empty() || value.is_none() != (kind == OpKind::Delete) {
+            return Err(DecodeError::Shape);
+        }
+        Ok(Self {
+            kind,
+            wall_clock_ms,
+            batch_index,
+            device,
+            op_id,
+            path,
+            value,
+        })
+    }
+}
+
+impl Head {
+    /// Writes the head.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        push_number(&mut bytes, self.seq);
+        push_number(&mut bytes, self.pruned);
+        bytes
+    }
+
+    /// Reads a head.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of(bytes)?;
+        let head = Self {
+            seq: rest.number()?,
+            pruned: rest.number()?,
+        };
+        rest.end()?;
+        if head.pruned > head.seq {
+            Err(DecodeError::Shape)
+        } else {
+            Ok(head)
+        }
+    }
+}
+
+impl Reply {
+    /// Writes the reply.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        push_number(&mut bytes, self.first);
+        push_number(&mut bytes, self.count);
+        bytes
+    }
+
+    /// Reads a reply.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of(bytes)?;
+        let reply = Self {
+            first: rest.number()?,
+            count: rest.number()?,
+        };
+        rest.end()?;
+        let fits = reply.first.checked_add(reply.count).is_some();
+        if reply.count == 0 || !fits {
+            Err(DecodeError::Shape)
+        } else {
+            Ok(reply)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! One engine with many stores.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use dust_layer::{Engine, Memory, Tenant};
+use dust_transport::error::Error;
+
+use crate::embedded::Embedded;
+use crate::error::of_read;
+use crate::store::{STORAGE_ID, Store};
+use crate::{Options, StoreName};
+
+/// An engine and the stores in it. Cloning is cheap and yields the same database.
+///
+/// A store that is opened twice from one database, or its clones, is one store with one sequencer. Another database on the
+/// same engine is like another node: both may write, and conflicts between them are settled by the engine.
+///
+/// ```
+/// use dust_store::Database;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_transport::error::Error> {
+/// let database = Database::memory();
+/// let links = database.store("acme/links").await?;
+/// let notes = database.store("acme/notes").await?;
+/// assert_eq!(links.head().await?, notes.head().await?);
+/// assert_eq!(database.stores().await?.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database<E: Engine> {
+    shared: Arc<Shared<E>>,
+}
+
+#[derive(Debug)]
+struct Shared<E: Engine> {
+    engine: E,
+    options: Options,
+    open: Mutex<HashMap<StoreName, Weak<Store<E>>>>,
+}
+
+impl Database<Memory> {
+    /// Makes a database in memory, which goes with its last handle.
+    ///
+    /// # Panics
+    /// If the operating system starts no thread for the engine.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::on(Memory::new())
+    }
+}
+
+impl<E: Engine + std::fmt::Debug> Database<E> {
+    /// Puts a database on an engine.
+    ///
+    /// ```
+    /// use dust_layer::Memory;
+    /// let database = dust_store::Database::on(Memory::new());
+    /// assert_eq!(database.engine().name(), "memory");
+    /// # use dust_layer::Engine;
+    /// ```
+    #[must_use]
+    pub fn on(engine: E) -> Self {
+        Self::with_options(engine, Options::default())
+    }
+
+    /// Puts a database on an engine, with other options than the default.
+    #[must_use]
+    pub fn with_options(engine: E, options: Options) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                engine,
+                options,
+                open: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &E {
+        &self.shared.engine
+    }
+
+    /// Opens a store, or creates it.
+    ///
+    /// # Errors
+    /// `InvalidParams` for what is no name of a store, `Format` for a store that another version wrote, which is left as
+    /// it is, and failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future opens nothing; the store may have been created.
+    pub async fn store(&self, name: &str) -> Result<Embedded, Error> {
+        let name = StoreName::parse(name)?;
+        if let Some(store) = self.open().get(&name).and_then(Weak::upgrade) {
+            return Ok(Embedded::new(store));
+        }
+        let opened = Store::open(&self.shared.engine, name.clone(), self.shared.options.clone()).await?;
+        let mut open = self.open();
+        // Someone else may have opened it in the meantime; then theirs is the one.
+        if let Some(store) = open.get(&name).and_then(Weak::upgrade) {
+            return Ok(Embedded::new(store));
+        }
+        open.retain(|_, store| store.strong_count() > 0);
+        open.insert(name, Arc::downgrade(&opened));
+        Ok(Embedded::new(opened))
+    }
+
+    /// The names of the stores, in order.
+    ///
+    /// # Errors
+    /// Failures of the engine.
+    pub async fn stores(&self) -> Result<Vec<StoreName>, Error> {
+        let names = Tenant::list(&self.shared.engine, STORAGE_ID).await.map_err(of_read)?;
+        // Another name would be a tenant that something else has put there.
+        Ok(names.iter().filter_map(|name| StoreName::parse(name).ok()).collect())
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<StoreName, Weak<Store<E>>>> {
+        // Single inserts and removals: nothing is half done when the lock is released.
+        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,226 @@
+//! [`Embedded`]: a store in the process as a [`Transport`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use dust_layer::Engine;
+use dust_transport::error::Error;
+use dust_transport::model::{Batch, DeviceId, Entry, Event, Path, Seq};
+use dust_transport::transport::{Capabilities, EventStream, List, Page, Subscribe, Transport, Written};
+use futures_core::future::BoxFuture;
+
+use crate::drive::block_on;
+use crate::store::Store;
+use crate::{Database, Options, StoreName};
+
+/// A store in the process. Cloning is cheap and yields a handle to the same store.
+///
+/// Get one from a [`Database`], or by the shortcuts here where one store is all there is. Futures need no particular
+/// runtime.
+///
+/// ```
+/// use dust_store::Embedded;
+/// use dust_transport::model::{Op, Path};
+/// use dust_transport::transport::Transport;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_transport::error::Error> {
+/// let store = Embedded::memory();
+/// let title = Path::parse("links/dust/title")?;
+/// let written = store.write(Op::set(title.clone(), "Dust").into()).await?;
+/// let entry = store.get(&title).await?.expect("just written");
+/// assert_eq!(entry.revision, written.seqs[0]);
+///
+/// let record = store.get(&Path::parse("links/dust")?).await?.expect("one leaf below");
+/// assert_eq!(record.value.json(), r#"{"title":"Dust"}"#);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Embedded {
+    store: Arc<dyn AnyStore>,
+    device: DeviceId,
+}
+
+/// The device of a handle that has not been given another: the process itself, whichever it is, so that an op id is
+/// still known after a restart.
+const DEVICE: &str = "dev_embedded";
+
+impl Embedded {
+    pub(crate) fn new<E: Engine + fmt::Debug>(store: Arc<Store<E>>) -> Self {
+        let device = DeviceId::new(DEVICE).unwrap_or_else(|_| DeviceId::random());
+        Self { store, device }
+    }
+
+    /// Makes a store in memory, which goes with its last handle.
+    ///
+    /// ```
+    /// let store = dust_store::Embedded::memory();
+    /// assert_eq!(store.store_name().as_str(), "local/memory");
+    /// ```
+    ///
+    /// # Panics
+    /// If the operating system starts no thread for the engine.
+    #[must_use]
+    pub fn memory() -> Self {
+        block_on(Database::memory().store("local/memory")).expect("an empty engine in memory opens")
+    }
+
+    /// The same store, written in the name of another device.
+    ///
+    /// ```
+    /// use dust_transport::model::DeviceId;
+    /// let store = dust_store::Embedded::memory().with_device(DeviceId::new("dev_laptop")?);
+    /// assert_eq!(store.device().as_str(), "dev_laptop");
+    /// # Ok::<(), dust_transport::model::IdError>(())
+    /// ```
+    #[must_use]
+    pub fn with_device(mut self, device: DeviceId) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// The device in whose name this handle writes.
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
+    /// The name of the store.
+    #[must_use]
+    pub fn store_name(&self) -> &StoreName {
+        self.store.name()
+    }
+
+    /// The last sequence number of the store, 0 before the first op.
+    ///
+    /// # Errors
+    /// Failures of the engine.
+    pub async fn head(&self) -> Result<Seq, Error> {
+        self.store.head().await
+    }
+
+    /// The committed ops after a sequence number, in order, at most `limit`; none at the end of the log.
+    ///
+    /// ```
+    /// use dust_transport::model::{Op, Path, Seq};
+    /// use dust_transport::transport::Transport;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// let store = dust_store::Embedded::memory();
+    /// store.write(Op::increment(Path::parse("visits")?, 2).into()).await?;
+    /// let events = store.events(Seq(0), 10).await?;
+    /// assert_eq!(events[0].value, Some(2.into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Corrupt` if the log has a gap, and failures of the engine.
+    pub async fn events(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Event>>, Error> {
+        self.store.events(after, limit).await
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded")
+            .field("store", &self.store.name())
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A store whatever its engine. Every call is a boxed future in [`Transport`] already, so this costs one pointer.
+trait AnyStore: Send + Sync {
+    fn name(&self) -> &StoreName;
+    fn options(&self) -> &Options;
+    fn head(&self) -> BoxFuture<'_, Result<Seq, Error>>;
+    fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Event>>, Error>>;
+    fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
+    fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
+    fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
+    fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
+    fn write<'a>(self: Arc<Self>, device: &'a DeviceId, batch: Batch) -> BoxFuture<'a, Result<Written, Error>>;
+    fn subscribe(self: Arc<Self>, subscribe: Subscribe) -> BoxFuture<'static, Result<EventStream, Error>>;
+}
+
+impl<E: Engine> AnyStore for Store<E> {
+    fn name(&self) -> &StoreName {
+        &self.name
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Seq, Error>> {
+        Box::pin(Self::head(self))
+    }
+
+    fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Event>>, Error>> {
+        Box::pin(Self::events(self, after.0, limit))
+    }
+
+    fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {
+        Box::pin(Self::list(self, query))
+    }
+
+    fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> {
+        Box::pin(Self::get(self, path))
+    }
+
+    fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>> {
+        Box::pin(Self::get_many(self, paths))
+    }
+
+    fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(Self::exists(self, path))
+    }
+
+    fn write<'a>(self: Arc<Self>, device: &'a DeviceId, batch: Batch) -> BoxFuture<'a, Result<Written, Error>> {
+        Box::pin(async move { Self::write(&self, device, batch).await })
+    }
+
+    fn subscribe(self: Arc<Self>, subscribe: Subscribe) -> BoxFuture<'static, Result<EventStream, Error>> {
+        Box::pin(async move { Self::subscribe(&self, subscribe).await })
+    }
+}
+
+impl Transport for Embedded {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let options = self.store.options();
+        Capabilities::full()
+            .with_batch_ops_max(options.batch_ops_max)
+            .with_page_leaves_max(options.page_leaves_max)
+    }
+
+    fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {
+        self.store.list(query)
+    }
+
+    fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> {
+        self.store.get(path)
+    }
+
+    fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>> {
+        self.store.get_many(paths)
+    }
+
+    fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>> {
+        self.store.exists(path)
+    }
+
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>> {
+        Arc::clone(&self.store).write(&self.device, batch)
+    }
+
+    fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {
+        Arc::clone(&self.store).subscribe(subscribe)
+    }
+}

@@ -1,0 +1,162 @@
+//! Where failures of the layer and refusals of the store become [`Error`]s of the transport.
+
+use std::sync::Arc;
+
+use dust_layer::{DirectoryError, Error as LayerError};
+use dust_transport::error::{ConflictAt, Error, ErrorKind, Outcome};
+use dust_transport::model::{Path, PathError, Seq, ValueError};
+
+use crate::codec::DecodeError;
+
+/// Why a batch stops being evaluated.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The batch is refused; the others of its group go on.
+    Refused(Refusal),
+    /// The engine failed, and with it the group.
+    Engine(LayerError),
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<LayerError> for Halt {
+    fn from(error: LayerError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Why an op is refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    error: Error,
+    /// The path that is not as expected, if it is not the op's own, and the revision found there.
+    found: Option<(Path, Option<Seq>)>,
+}
+
+impl Refusal {
+    /// A call that has to be mended.
+    pub(crate) fn invalid(code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Error::new(ErrorKind::InvalidParams, code, detail).into()
+    }
+
+    /// A precondition that does not hold.
+    pub(crate) fn conflict(code: &'static str, path: &Path, current: Option<Seq>) -> Self {
+        let detail = match code {
+            "exists" => "a leaf is at the path already",
+            _ => "the store has another revision than expected",
+        };
+        Self {
+            error: Error::new(ErrorKind::Conflict, code, detail),
+            found: Some((path.clone(), current)),
+        }
+    }
+
+    /// Something larger than what the engine takes.
+    pub(crate) fn too_large(what: &str, bytes: usize, bytes_max: usize) -> Self {
+        let detail = format!("{what} of {bytes} bytes exceeds the limit of {bytes_max}");
+        Self::invalid("payload_too_large", detail)
+    }
+
+    /// Stored bytes that do not decode.
+    pub(crate) fn corrupt(what: &'static str, source: DecodeError) -> Self {
+        corrupt(what).with_source(source).into()
+    }
+
+    /// A stored leaf that does not decode; for `map_err`.
+    pub(crate) fn leaf(source: DecodeError) -> Self {
+        Self::corrupt("a leaf does not decode", source)
+    }
+
+    /// A key among the leaves that is none.
+    pub(crate) fn foreign_key() -> Self {
+        corrupt("a key among the leaves is not that of a leaf").into()
+    }
+
+    /// The error of the batch: with the op that is refused.
+    pub(crate) fn at(self, op_index: usize, path: &Path) -> Error {
+        let (path, current) = self.found.unwrap_or_else(|| (path.clone(), None));
+        self.error.with_conflict(ConflictAt {
+            op_index,
+            path,
+            current,
+        })
+    }
+
+    /// The error without an op.
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, found: None }
+    }
+}
+
+impl From<PathError> for Refusal {
+    fn from(error: PathError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<ValueError> for Refusal {
+    fn from(error: ValueError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// What is stored contradicts itself.
+pub(crate) fn corrupt(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Corrupt, "corrupt", what)
+}
+
+/// The error of a read, or of what comes before a commit: nothing was written.
+pub(crate) fn of_read(error: LayerError) -> Error {
+    translate(&Arc::new(error)).with_outcome(Outcome::NotApplied)
+}
+
+/// The error of a commit, for each of those who wait for it.
+pub(crate) fn of_commit(error: &Arc<LayerError>) -> Error {
+    translate(error)
+}
+
+/// Chooses kind, code and outcome for a failure of the layer; the only place that does.
+fn translate(error: &Arc<LayerError>) -> Error {
+    let (kind, outcome) = match &**error {
+        // The sequencer repeats these; what arrives here has been repeated in vain.
+        LayerError::Conflict | LayerError::TransactionTooOld => (ErrorKind::Storage, Outcome::NotApplied),
+        LayerError::CommitUnknown | LayerError::Io { .. } => (ErrorKind::Storage, Outcome::Unknown),
+        LayerError::KeyTooLong { .. } | LayerError::ValueTooLarge { .. } | LayerError::TransactionTooLarge { .. } => {
+            (ErrorKind::InvalidParams, Outcome::NotApplied)
+        }
+        // An engine refuses with `Poisoned` what it has not begun.
+        LayerError::Poisoned { .. }
+        | LayerError::AccessedUnreadable
+        | LayerError::InvalidOperation(_)
+        | LayerError::Used => (ErrorKind::Storage, Outcome::NotApplied),
+        LayerError::Corrupt { .. } | LayerError::Tuple(_) => (ErrorKind::Corrupt, Outcome::NotApplied),
+        LayerError::Locked { .. } => (ErrorKind::Locked, Outcome::NotApplied),
+        LayerError::Format { .. }
+        | LayerError::Foreign { .. }
+        | LayerError::Directory(
+            DirectoryError::Version { .. } | DirectoryError::Partition | DirectoryError::LayerMismatch,
+        ) => (ErrorKind::Format, Outcome::NotApplied),
+        LayerError::Directory(_) => (ErrorKind::Storage, Outcome::NotApplied),
+        LayerError::Closed => (ErrorKind::Closed, Outcome::NotApplied),
+        // A failure that this version does not know may have happened at any moment.
+        _ => (ErrorKind::Storage, Outcome::Unknown),
+    };
+    let code = if kind == ErrorKind::InvalidParams {
+        "payload_too_large"
+    } else {
+        kind.as_str()
+    };
+    Error::new(kind, code, error.to_string())
+        .with_outcome(outcome)
+        .with_source(Arc::clone(error))
+}

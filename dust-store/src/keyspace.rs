@@ -1,0 +1,238 @@
+//! The keys of a store under the prefix of its tenant.
+//!
+//! | tuple after the prefix | holds |
+//! |---|---|
+//! | `(FD, "e", rendered path)` | a leaf, [`codec::Leaf`](crate::codec::Leaf) |
+//! | `(FD, "o", store_seq)` | an op of the log, [`codec::Record`](crate::codec::Record) |
+//! | `(FD, "h")` | the head: last sequence number and the place of pruning, [`codec::Head`](crate::codec::Head) |
+//! | `(FD, "u", device, op_id)` | where a batch with an op id was committed, [`codec::Reply`](crate::codec::Reply) |
+//! | `(FE, "format")` | the version of all this, [`FORMAT`](crate::codec::FORMAT) |
+//!
+//! Every string is a byte string (tuple code `01`). A path holds no NUL, so the key of a leaf is a fixed prefix, the
+//! bytes of the path and one `00`: the order of keys is the byte order of rendered paths, and what is below `p` lies in
+//! `p/ .. p0`. The bounds of ranges leave the closing `00` out; that changes nothing, as no path holds a byte below 1.
+
+use std::ops::Range;
+
+/// Builds and takes apart the keys of one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Keyspace {
+    leaf: Vec<u8>,
+    log: Vec<u8>,
+    head: Vec<u8>,
+    reply: Vec<u8>,
+    format: Vec<u8>,
+    tenant: Range<Vec<u8>>,
+}
+
+/// Appends a byte string in tuple encoding.
+fn push_bytes(key: &mut Vec<u8>, bytes: &[u8]) {
+    key.push(0x01);
+    for byte in bytes {
+        key.push(*byte);
+        if *byte == 0 {
+            key.push(0xFF);
+        }
+    }
+    key.push(0x00);
+}
+
+/// Appends an unsigned integer in tuple encoding.
+fn push_integer(key: &mut Vec<u8>, number: u64) {
+    let bytes = number.to_be_bytes();
+    let start = usize::try_from(number.leading_zeros() / 8)
+        .unwrap_or(0)
+        .min(bytes.len());
+    let significant = bytes.get(start..).unwrap_or_default();
+    key.push(0x14 + u8::try_from(significant.len()).unwrap_or(8));
+    key.extend_from_slice(significant);
+}
+
+impl Keyspace {
+    pub(crate) fn new(tenant_prefix: &[u8]) -> Self {
+        let under = |space: u8, name: &[u8]| {
+            let mut key = tenant_prefix.to_vec();
+            push_bytes(&mut key, &[space]);
+            push_bytes(&mut key, name);
+            key
+        };
+        let mut leaf = under(0xFD, b"e");
+        leaf.push(0x01);
+        let mut begin = tenant_prefix.to_vec();
+        begin.push(0x00);
+        let mut end = tenant_prefix.to_vec();
+        end.push(0xFF);
+        Self {
+            leaf,
+            log: under(0xFD, b"o"),
+            head: under(0xFD, b"h"),
+            reply: under(0xFD, b"u"),
+            format: under(0xFE, b"format"),
+            tenant: begin..end,
+        }
+    }
+
+    /// The key of the head.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The key of the format version.
+    pub(crate) fn format(&self) -> &[u8] {
+        &self.format
+    }
+
+    /// Everything that a tenant can hold.
+    pub(crate) fn tenant(&self) -> &Range<Vec<u8>> {
+        &self.tenant
+    }
+
+    /// The key of a leaf.
+    pub(crate) fn leaf(&self, rendered: &str) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.leaf.len() + rendered.len() + 1);
+        key.extend_from_slice(&self.leaf);
+        key.extend_from_slice(rendered.as_bytes());
+        key.push(0x00);
+        key
+    }
+
+    /// A bound of a range of leaves: paths from here on, or up to here.
+    pub(crate) fn bound(&self, rendered: &str) -> Vec<u8> {
+        let mut key = self.leaf(rendered);
+        key.pop();
+        key
+    }
+
+    /// The bound after a path and before everything that follows it.
+    pub(crate) fn bound_after(&self, rendered: &str) -> Vec<u8> {
+        let mut key = self.bound(rendered);
+        key.push(0x01);
+        key
+    }
+
+    /// The range of what is strictly below a path.
+    pub(crate) fn below(&self, rendered: &str) -> Range<Vec<u8>> {
+        let mut begin = self.leaf(rendered);
+        let mut end = begin.clone();
+        if let (Some(first), Some(last)) = (begin.last_mut(), end.last_mut()) {
+            *first = b'/';
+            *last = b'0';
+        }
+        begin..end
+    }
+
+    /// The range of all leaves.
+    pub(crate) fn leaves(&self) -> Range<Vec<u8>> {
+        let mut end = self.leaf.clone();
+        if let Some(last) = end.last_mut() {
+            *last = 0x02;
+        }
+        self.leaf.clone()..end
+    }
+
+    /// The rendered path in the key of a leaf; `None` for any other key.
+    pub(crate) fn path_of<'k>(&self, key: &'k [u8]) -> Option<&'k str> {
+        let rendered = key.strip_prefix(&*self.leaf)?.strip_suffix(&[0x00])?;
+        std::str::from_utf8(rendered).ok()
+    }
+
+    /// The key of an op of the log.
+    pub(crate) fn record(&self, seq: u64) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.log.len() + 9);
+        key.extend_from_slice(&self.log);
+        push_integer(&mut key, seq);
+        key
+    }
+
+    /// The range of the ops after one sequence number.
+    pub(crate) fn records_after(&self, seq: u64) -> Range<Vec<u8>> {
+        let begin = match seq.checked_add(1) {
+            Some(next) => self.record(next),
+            None => [&*self.log, &[0x1D]].concat(),
+        };
+        begin..[&*self.log, &[0x1D]].concat()
+    }
+
+    /// The sequence number in the key of an op; `None` for any other key.
+    pub(crate) fn seq_of(&self, key: &[u8]) -> Option<u64> {
+        let (code, digits) = key.strip_prefix(&*self.log)?.split_first()?;
+        if usize::from(*code) != 0x14 + digits.len() || digits.len() > 8 {
+            return None;
+        }
+        Some(digits.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    /// The key under which the reply to a batch with an op id is kept.
+    pub(crate) fn reply(&self, device: &str, op_id: &str) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.reply.len() + device.len() + op_id.len() + 4);
+        key.extend_from_slice(&self.reply);
+        push_bytes(&mut key, device.as_bytes());
+        push_bytes(&mut key, op_id.as_bytes());
+        key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    }
+
+    /// Changing one of these needs a new format version.
+    #[test]
+    fn keys_are_tuples() {
+        let keys = Keyspace::new(&[0x15, 0x2A]);
+        assert_eq!(
+            hex(&keys.leaf("links/a~1b")),
+            "152a01fd0001650001".to_owned() + "6c696e6b732f617e316200"
+        );
+        assert_eq!(hex(keys.head()), "152a01fd00016800");
+        assert_eq!(hex(keys.format()), "152a01fe0001666f726d617400");
+        assert_eq!(hex(&keys.record(0)), "152a01fd00016f0014");
+        assert_eq!(hex(&keys.record(1)), "152a01fd00016f001501");
+        assert_eq!(hex(&keys.record(256)), "152a01fd00016f00160100");
+        assert_eq!(hex(&keys.record(u64::MAX)), "152a01fd00016f001cffffffffffffffff");
+        assert_eq!(
+            hex(&keys.reply("dev", "o\0p")),
+            "152a01fd00017500016465760001".to_owned() + "6f00ff7000"
+        );
+    }
+
+    #[test]
+    fn ranges_hold_what_is_below_and_nothing_beside() {
+        let keys = Keyspace::new(&[0x15, 0x2A]);
+        let below = keys.below("links");
+        for (path, inside) in [
+            ("links", false),
+            ("links/a", true),
+            ("links-old/a", false),
+            ("links.old", false),
+            ("links0", false),
+            ("Links/a", false),
+        ] {
+            assert_eq!(below.contains(&keys.leaf(path)), inside, "{path}");
+            assert!(keys.leaves().contains(&keys.leaf(path)), "{path}");
+            assert_eq!(keys.path_of(&keys.leaf(path)), Some(path));
+        }
+        assert!(keys.bound("a") < keys.leaf("a") && keys.leaf("a") < keys.bound_after("a"));
+        assert!(keys.bound_after("a") <= keys.leaf("a\u{1}"));
+        assert!(keys.leaf("a") < keys.leaf("a-b/c") && keys.leaf("a-b/c") < keys.leaf("a/c"));
+    }
+
+    #[test]
+    fn seqs_come_back_in_order() {
+        let keys = Keyspace::new(&[0x15, 0x2A]);
+        let seqs = [1, 2, 255, 256, 65_535, 65_536, u64::MAX - 1, u64::MAX];
+        assert!(seqs.windows(2).all(|pair| keys.record(pair[0]) < keys.record(pair[1])));
+        for seq in seqs {
+            assert_eq!(keys.seq_of(&keys.record(seq)), Some(seq));
+            assert!(keys.records_after(seq - 1).contains(&keys.record(seq)));
+            assert!(!keys.records_after(seq).contains(&keys.record(seq)));
+        }
+        assert_eq!(keys.seq_of(keys.head()), None);
+    }
+}

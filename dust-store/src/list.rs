@@ -1,0 +1,207 @@
+//! Pages of leaves.
+
+use std::ops::Range;
+
+use dust_layer::{Direction, Engine, Isolation, RangeRead, Transaction};
+use dust_transport::error::Error;
+use dust_transport::model::{Entry, Path, Pattern};
+use dust_transport::transport::{Items, List, Order, Page, Scope, Select};
+
+use crate::draft::successor;
+use crate::error::{Refusal, of_read};
+use crate::keyspace::Keyspace;
+use crate::store::{Store, entry};
+
+/// The most leaves read at once.
+const SCAN_PAIRS_MAX: usize = 1024;
+
+/// The fewest leaves read at once where not every one matches.
+const SCAN_PAIRS_MIN: usize = 64;
+
+/// What a list covers, as ranges of keys and what is left to check on each.
+#[derive(Debug)]
+struct Plan<'q> {
+    range: Range<Vec<u8>>,
+    /// Leaves in the range have to match it as well.
+    filter: Option<&'q Pattern>,
+    /// How many segments the items of `Select::Prefixes` have.
+    prefixes_depth: Option<usize>,
+}
+
+impl<'q> Plan<'q> {
+    fn of(query: &'q List, keys: &Keyspace) -> Result<Self, Error> {
+        let mut plan = match &query.scope {
+            Scope::Pattern(pattern) => Self::of_pattern(pattern, keys),
+            Scope::Range { from, to } => Self {
+                range: keys.bound(from.as_str())..keys.bound(to.as_str()),
+                filter: None,
+                prefixes_depth: None,
+            },
+            Scope::Below(path) => Self {
+                range: keys.below(path.as_str()),
+                filter: None,
+                prefixes_depth: Some(path.depth() + 1),
+            },
+        };
+        if query.select == Select::Prefixes && plan.prefixes_depth.is_none() {
+            let (code, detail) = match query.scope {
+                Scope::Range { .. } => ("unsupported_select", "a range has no prefixes"),
+                _ => (
+                    "invalid_pattern_for_prefixes",
+                    "prefixes need a pattern that is `**` or ends in `/**`",
+                ),
+            };
+            return Err(Refusal::invalid(code, detail).into_error());
+        }
+        if let Some(after) = &query.after {
+            match query.order {
+                Order::Asc => plan.range.start = plan.range.start.max(keys.bound_after(after.as_str())),
+                Order::Desc => plan.range.end = plan.range.end.min(keys.bound(after.as_str())),
+            }
+        }
+        Ok(plan)
+    }
+
+    fn of_pattern(pattern: &'q Pattern, keys: &Keyspace) -> Self {
+        let prefixes_depth = pattern.prefixes_depth();
+        match pattern.literal_base() {
+            None => Self {
+                range: keys.leaves(),
+                filter: Some(pattern),
+                prefixes_depth,
+            },
+            Some(base) if !pattern.has_wildcard() => Self {
+                range: keys.leaf(base.as_str())..keys.bound_after(base.as_str()),
+                filter: None,
+                prefixes_depth,
+            },
+            Some(base) => {
+                // With `**` right after the base, all that is below matches.
+                let all = prefixes_depth == Some(base.depth() + 1);
+                Self {
+                    range: keys.below(base.as_str()),
+                    filter: Some(pattern).filter(|_| !all),
+                    prefixes_depth,
+                }
+            }
+        }
+    }
+}
+
+impl<E: Engine> Store<E> {
+    /// Lists one page.
+    pub(crate) async fn list(&self, query: &List) -> Result<Page, Error> {
+        if query.limit == 0 || query.limit > self.options.page_leaves_max {
+            let detail = format!("the limit of a page must be 1 to {}", self.options.page_leaves_max);
+            return Err(Refusal::invalid("invalid_params", detail).into_error());
+        }
+        let plan = Plan::of(query, &self.keys)?;
+        let leaves = match query.select {
+            Select::Entries => self.scan(&plan, query, |path, value| entry(path, value)).await?,
+            Select::Keys | Select::Prefixes => {
+                let (paths, next) = self.scan(&plan, query, |path, _| Ok(path)).await?;
+                let items = match plan.prefixes_depth.filter(|_| query.select == Select::Prefixes) {
+                    Some(depth) => Items::Prefixes(prefixes(&paths, depth)),
+                    None => Items::Keys(paths),
+                };
+                return Ok(Page { items, next });
+            }
+        };
+        let (entries, next): (Vec<Entry>, _) = leaves;
+        Ok(Page {
+            items: Items::Entries(entries),
+            next,
+        })
+    }
+
+    /// Up to `limit` matches, and the cursor if there is at least one more.
+    async fn scan<I>(
+        &self,
+        plan: &Plan<'_>,
+        query: &List,
+        take: impl Fn(Path, &[u8]) -> Result<I, Error>,
+    ) -> Result<(Vec<I>, Option<Path>), Error> {
+        let transaction = self.engine.begin();
+        let Range {
+            start: mut begin,
+            mut end,
+        } = plan.range.clone();
+        let mut found = Vec::with_capacity(query.limit);
+        let mut last = None;
+        while begin < end {
+            // One more than needed shows whether there is a next page.
+            let wanted = query.limit + 1 - found.len();
+            let limit = if plan.filter.is_some() {
+                wanted.max(SCAN_PAIRS_MIN)
+            } else {
+                wanted
+            }
+            .min(SCAN_PAIRS_MAX);
+            let (direction, isolation) = (direction(query.order), Isolation::Snapshot);
+            let range = RangeRead {
+                begin: &begin,
+                end: &end,
+                limit,
+                direction,
+                isolation,
+            };
+            let page = transaction.get_range(range).await.map_err(of_read)?;
+            let mut missed = None;
+            for (key, value) in &page {
+                let path = self.keys.path_of(key).and_then(|path| Path::parse(path).ok());
+                let path = path.ok_or_else(|| Refusal::foreign_key().into_error())?;
+                if let Some(pattern) = plan.filter
+                    && !pattern.matches(&path)
+                {
+                    missed = Some((pattern, path));
+                    continue;
+                }
+                missed = None;
+                if found.len() == query.limit {
+                    return Ok((found, last));
+                }
+                last = Some(path.clone());
+                found.push(take(path, value)?);
+            }
+            let Some(read_to) = page.last_key().filter(|_| page.more()) else {
+                return Ok((found, None));
+            };
+            let skip = missed.and_then(|(pattern, path)| deeper(pattern, &path));
+            match query.order {
+                Order::Asc => {
+                    begin = successor(read_to);
+                    begin = skip.map_or(begin.clone(), |above| begin.max(self.keys.below(above.as_str()).end));
+                }
+                Order::Desc => {
+                    end = read_to.to_vec();
+                    end = skip.map_or(end.clone(), |above| end.min(self.keys.below(above.as_str()).start));
+                }
+            }
+        }
+        Ok((found, None))
+    }
+}
+
+/// The subtree that holds no match and this path, if the path lies deeper than the pattern goes.
+fn deeper(pattern: &Pattern, path: &Path) -> Option<Path> {
+    if pattern.prefixes_depth().is_some() {
+        return None;
+    }
+    let depth = pattern.as_str().split('/').count();
+    path.prefix(depth).filter(|above| above != path)
+}
+
+fn direction(order: Order) -> Direction {
+    match order {
+        Order::Asc => Direction::Forward,
+        Order::Desc => Direction::Reverse,
+    }
+}
+
+/// The distinct prefixes of so many segments, ascending.
+fn prefixes(paths: &[Path], depth: usize) -> Vec<Path> {
+    let mut prefixes: Vec<_> = paths.iter().filter_map(|path| path.prefix(depth)).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    prefixes
+}

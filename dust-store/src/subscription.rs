@@ -1,0 +1,203 @@
+//! Streams of committed ops, pulled by their readers.
+//!
+//! A subscriber is a cursor. It takes what follows it from the recent events if they reach back far enough and else from
+//! the log, and sleeps until the head moves. A writer does not know how many there are or how slow they are.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use dust_layer::{Engine, Transaction};
+use dust_transport::error::Error;
+use dust_transport::model::{DeviceId, Event, OpId, Path, Seq, Value};
+use dust_transport::transport::{EventStream, Interest, Signal, Start, Subscribe};
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::codec::Record;
+use crate::draft::read;
+use crate::error::{Refusal, corrupt, of_read};
+use crate::store::Store;
+
+/// The most events taken from the recent ones at once.
+const RECENT_EVENTS: usize = 256;
+
+/// The fewest and the most log records read at once; in between, as many as come to about [`PAGE_BYTES`].
+const PAGE_RECORDS: std::ops::RangeInclusive<usize> = 4..=1024;
+
+/// How many bytes of the log a subscriber reads at once, roughly.
+const PAGE_BYTES: usize = 1 << 20;
+
+#[derive(Debug)]
+struct Cursor<E: Engine> {
+    store: Arc<Store<E>>,
+    head: watch::Receiver<u64>,
+    interest: Interest,
+    /// The last sequence number that has been looked at.
+    seq: u64,
+    /// Where the past ends; `None` once that has been said.
+    past_end: Option<u64>,
+    page_records: usize,
+    ready: VecDeque<Signal>,
+}
+
+impl<E: Engine> Store<E> {
+    /// Opens a subscription.
+    pub(crate) async fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Result<EventStream, Error> {
+        // From here on nothing is missed: what is committed later moves the head that is followed.
+        let follow = self.feed.follow();
+        let head = self.head().await?.0.max(self.feed.head());
+        self.feed.advance(head);
+        let seq = match subscribe.start {
+            Start::Now => head,
+            Start::After(Seq(seq)) if seq <= head => seq,
+            Start::After(seq) => {
+                let detail = format!("the subscription is to start after {seq}, but the store is at {head} only");
+                return Err(Refusal::invalid("invalid_params", detail).into_error());
+            }
+        };
+        let cursor = Cursor {
+            store: Arc::clone(self),
+            head: follow,
+            interest: subscribe.interest,
+            seq,
+            past_end: Some(head),
+            page_records: 64,
+            ready: VecDeque::new(),
+        };
+        Ok(Box::pin(Subscription::Idle(Box::new(cursor))))
+    }
+
+    /// The committed ops after a sequence number, in order, at most `limit`.
+    pub(crate) async fn events(&self, after: u64, limit: usize) -> Result<Vec<Arc<Event>>, Error> {
+        let range = self.keys.records_after(after);
+        let transaction = self.engine.begin();
+        let page = transaction
+            .get_range(read(&range.start, &range.end, limit))
+            .await
+            .map_err(of_read)?;
+        let mut events = Vec::with_capacity(page.len());
+        for (expected, (key, value)) in (after + 1..).zip(&page) {
+            if self.keys.seq_of(key) != Some(expected) {
+                return Err(corrupt(format!("the op {expected} is missing in the log")));
+            }
+            events.push(Arc::new(event(expected, value)?));
+        }
+        Ok(events)
+    }
+}
+
+/// The event of a stored op.
+fn event(seq: u64, bytes: &[u8]) -> Result<Event, Error> {
+    let record =
+        Record::decode(bytes).map_err(|error| corrupt(format!("the op {seq} does not decode")).with_source(error))?;
+    let of_id = |error| corrupt(format!("the op {seq} has no valid id")).with_source(error);
+    Ok(Event {
+        seq: Seq(seq),
+        kind: record.kind,
+        path: Path::parse(record.path)
+            .map_err(|error| corrupt(format!("the op {seq} has no valid path")).with_source(error))?,
+        value: record.value.map(|text| Value::from_trusted_json(text.into())),
+        device: DeviceId::new(record.device).map_err(of_id)?,
+        op_id: record.op_id.map(OpId::new).transpose().map_err(of_id)?,
+    })
+}
+
+impl<E: Engine> Cursor<E> {
+    /// Waits until there is something to say, and puts it into `ready`.
+    async fn fill(&mut self) -> Result<(), Error> {
+        loop {
+            self.say_caught_up();
+            if !self.ready.is_empty() {
+                return Ok(());
+            }
+            let head = *self.head.borrow_and_update();
+            if head > self.seq {
+                for event in self.next_events().await? {
+                    self.look_at(event);
+                }
+            } else if self.head.changed().await.is_err() {
+                // The cursor holds the store and with it the sender.
+                return Err(corrupt("the store is gone"));
+            }
+        }
+    }
+
+    fn look_at(&mut self, event: Arc<Event>) {
+        self.say_caught_up();
+        self.seq = event.seq.0;
+        if self.interest.covers(&event.path) {
+            self.ready.push_back(Signal::Event(event));
+        }
+    }
+
+    fn say_caught_up(&mut self) {
+        if let Some(through) = self.past_end.take_if(|end| *end <= self.seq) {
+            self.ready.push_back(Signal::CaughtUp { through: Seq(through) });
+        }
+    }
+
+    async fn next_events(&mut self) -> Result<Vec<Arc<Event>>, Error> {
+        if let Some(events) = self
+            .store
+            .feed
+            .recent_after(self.seq, RECENT_EVENTS)
+            .filter(|events| !events.is_empty())
+        {
+            return Ok(events);
+        }
+        let events = self.store.events(self.seq, self.page_records).await?;
+        if events.is_empty() {
+            return Err(corrupt(format!("the log ends at {} before the head", self.seq)));
+        }
+        let bytes: usize = events
+            .iter()
+            .filter_map(|event| event.value.as_ref())
+            .map(|value| value.json().len() + 64)
+            .sum();
+        let fitting = PAGE_BYTES * events.len() / bytes.max(1);
+        self.page_records = fitting.clamp(*PAGE_RECORDS.start(), *PAGE_RECORDS.end());
+        Ok(events)
+    }
+}
+
+type Filling<E> = BoxFuture<'static, Result<Box<Cursor<E>>, Error>>;
+
+/// The stream over a cursor.
+enum Subscription<E: Engine> {
+    Idle(Box<Cursor<E>>),
+    Filling(Filling<E>),
+    Ended,
+}
+
+impl<E: Engine> Stream for Subscription<E> {
+    type Item = Result<Signal, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            match this {
+                Self::Idle(cursor) => {
+                    if let Some(signal) = cursor.ready.pop_front() {
+                        return Poll::Ready(Some(Ok(signal)));
+                    }
+                    let Self::Idle(mut cursor) = std::mem::replace(this, Self::Ended) else {
+                        return Poll::Ready(None);
+                    };
+                    *this = Self::Filling(Box::pin(async move { cursor.fill().await.map(|()| cursor) }));
+                }
+                Self::Filling(filling) => match filling.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(cursor)) => *this = Self::Idle(cursor),
+                    Poll::Ready(Err(error)) => {
+                        *this = Self::Ended;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                },
+                Self::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+}
