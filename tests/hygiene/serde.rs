@@ -113,3 +113,21 @@ fn what_is_honoured() {
     let page: Page = serde_json::from_str(r#"{"slug":"a","sizeBytes":"7"}"#).unwrap();
     assert_eq!((page.cache, page.other, page.size_bytes), (Cache, Cache, 7));
 }
+
+/// What the table says of these fields is what the library needs to make a record of an input.
+#[test]
+fn a_record_is_made_of_an_input() {
+    let input = [
+        ("slug", "a"),
+        ("href", "/a"),
+        ("readAt", "12"),
+        ("sizeBytes", "7"),
+        ("note", "n"),
+    ];
+    let page = Page::changeset(&input).apply().unwrap();
+    assert_eq!(
+        (page.address.as_str(), page.read_at, page.size_bytes),
+        ("/a", Some(12), 7)
+    );
+    assert_eq!((page.note.as_str(), page.cache, page.views), ("n", Cache, 0));
+}

@@ -74,3 +74,52 @@ fn rules_run_where_there_are_any() {
     assert!(Ruled { slug: "a".into() }.rules().is_err());
     assert!(Escaped { slug: "a".into() }.rules().is_ok());
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "tasks")]
+struct Task {
+    slug: String,
+    #[dust(required, rename = "text")]
+    title: String,
+    #[dust(default)]
+    stars: u32,
+    #[dust(default = "high")]
+    priority: Option<String>,
+    #[dust(skip)]
+    password: String,
+    #[dust(skip, default = "token")]
+    token: String,
+}
+
+fn high() -> Option<String> {
+    Some("high".into())
+}
+
+fn token() -> String {
+    "none".into()
+}
+
+#[test]
+fn a_record_is_made_of_what_is_there_and_of_defaults() {
+    let task = Task::changeset(&[("slug", "a"), ("title", "Write")]).apply().unwrap();
+    let made = Task {
+        slug: "a".into(),
+        title: "Write".into(),
+        stars: 0,
+        priority: high(),
+        password: String::new(),
+        token: token(),
+    };
+    assert_eq!(task, made);
+}
+
+#[test]
+fn what_is_required_is_missed() {
+    let changeset = Task::changeset(&[("slug", "a"), ("title", "")]).apply().unwrap_err();
+    let missed: Vec<_> = changeset
+        .errors()
+        .of("title")
+        .map(|error| error.code().to_owned())
+        .collect();
+    assert_eq!(missed, ["required"]);
+}
