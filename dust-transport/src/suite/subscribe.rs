@@ -139,9 +139,6 @@ pub async fn live_and_replayed_events_are_equal(transport: &dyn Transport) {
     store
         .set("at", r#"[{"_type":"datetime","_typed":"2024-06-01T00:00:00Z"}]"#)
         .await;
-    store
-        .set("lease", r#"{"_type":"lease","holder":null,"token":1,"expires_at":2}"#)
-        .await;
     store.set("big", "123456789012345678901234567890").await;
     let last = store.write([Op::merge(path("n"), json(r#"{"x":{},"y":null}"#))]).await;
     let live = live.through(last).await;

@@ -159,10 +159,6 @@ pub async fn other_envelopes_are_one_leaf(transport: &dyn Transport) {
     let store = Probe(transport);
     for (text, kind) in [
         (r#"{"_type":"file","hash":"sha256:0","meta":{"a":1}}"#, ValueKind::Map),
-        (
-            r#"{"_type":"lease","holder":null,"token":1,"expires_at":2}"#,
-            ValueKind::Lease,
-        ),
         (r#"{"_typed":[1],"_type":"tensor"}"#, ValueKind::Map),
         (r#"{"_typed":"no number","_type":"decimal"}"#, ValueKind::Map),
     ] {

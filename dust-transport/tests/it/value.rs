@@ -428,3 +428,25 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn strings_are_quoted_as_serde_json_does(text in any::<String>(), controls in prop::collection::vec(0_u8..0x80, 0..8)) {
+        let text = text + std::str::from_utf8(&controls).unwrap();
+        let value = Value::from(text.as_str());
+        prop_assert_eq!(&Value::from_serialize(&text).unwrap(), &value);
+        let (again, back) = (Value::from_json(value.json()).unwrap(), value.str());
+        prop_assert_eq!(again.json(), value.json());
+        prop_assert_eq!(back.as_deref(), Some(&*text));
+    }
+
+    #[test]
+    fn whitespace_between_tokens_is_dropped(tree in tree(), blanks in prop::collection::vec("[ \n\r\t]{0,3}", 1..8)) {
+        let pretty = serde_json::to_string_pretty(&tree).unwrap();
+        let blank = |index: usize| blanks[index % blanks.len()].as_str();
+        // The lines of pretty JSON end where whitespace may stand, for no string holds a raw line break.
+        let padded: String = pretty.lines().enumerate().map(|(index, line)| blank(index).to_owned() + line).collect();
+        let value = Value::from_json(&(padded + blank(0))).unwrap();
+        prop_assert_eq!(value.json(), tree.to_string());
+    }
+}

@@ -240,7 +240,7 @@ impl Value {
             if text.len() > 1 {
                 text.push(',');
             }
-            text.push_str(Self::from(key.as_ref()).json());
+            read::push_quoted(&mut text, key.as_ref());
             text.push(':');
             text.push_str(value.json());
         }
@@ -409,13 +409,15 @@ from_display!(bool, i32, i64, u32, u64);
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::from_text(serde_json::Value::from(text).to_string())
+        let mut quoted = String::with_capacity(text.len() + 2);
+        read::push_quoted(&mut quoted, text);
+        Self::from_text(quoted)
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::from_text(serde_json::Value::from(text).to_string())
+        Self::from(text.as_str())
     }
 }
 

@@ -13,16 +13,45 @@ pub(super) fn unquote(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Appends a string in double quotes, with the escapes that JSON asks for.
+pub(super) fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    for run in text.split_inclusive(|c: char| c < ' ' || c == '"' || c == '\\') {
+        let mut chars = run.chars();
+        match chars.next_back() {
+            Some('"') => out.extend([chars.as_str(), "\\\""]),
+            Some('\\') => out.extend([chars.as_str(), r"\\"]),
+            Some('\n') => out.extend([chars.as_str(), r"\n"]),
+            Some('\r') => out.extend([chars.as_str(), r"\r"]),
+            Some('\t') => out.extend([chars.as_str(), r"\t"]),
+            Some(control) if control < ' ' => {
+                let digit = |value: u32| char::from_digit(value, 16);
+                out.extend([chars.as_str(), r"\u00"]);
+                out.extend(
+                    digit(u32::from(control) / 16)
+                        .into_iter()
+                        .chain(digit(u32::from(control) % 16)),
+                );
+            }
+            _ => out.push_str(run),
+        }
+    }
+    out.push('"');
+}
+
 /// The end of the string that starts at `from`, after its closing quote.
 fn string_end(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = from + 1;
     loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+        at += bytes
+            .get(at..)?
+            .iter()
+            .position(|byte| *byte == b'"' || *byte == b'\\')?;
+        if bytes.get(at) == Some(&b'"') {
+            return Some(at + 1);
         }
+        at += 2;
     }
 }
 

@@ -1,9 +1,11 @@
 //! One pass over JSON text from outside: checks it, and drops the insignificant whitespace.
 
+use std::borrow::Cow;
+
 use super::ValueError;
 
 /// Checks a JSON text and returns it without insignificant whitespace.
-pub(super) fn compact(bytes: &[u8], levels_max: usize) -> Result<String, ValueError> {
+pub(super) fn compact(bytes: &[u8], levels_max: usize) -> Result<Cow<'_, str>, ValueError> {
     let text = std::str::from_utf8(bytes).map_err(|error| ValueError::Utf8 {
         offset: error.valid_up_to(),
     })?;
@@ -16,12 +18,17 @@ pub(super) fn compact(bytes: &[u8], levels_max: usize) -> Result<String, ValueEr
     };
     scan.space();
     scan.value()?;
+    let end = scan.at;
     scan.space();
     if scan.at < text.len() {
         return Err(scan.syntax("one value only"));
     }
-    scan.flush();
-    Ok(scan.out)
+    if scan.out.is_empty() {
+        // Nothing was dropped inside.
+        return Ok(Cow::Borrowed(text.get(scan.kept..end).unwrap_or_default()));
+    }
+    scan.flush(end);
+    Ok(Cow::Owned(scan.out))
 }
 
 struct Scan<'a> {
@@ -46,21 +53,22 @@ impl Scan<'_> {
         }
     }
 
-    fn flush(&mut self) {
+    /// Keeps what is before `end`.
+    fn flush(&mut self, end: usize) {
         // Both ends stand at ASCII bytes or at the end of the text, so they are character boundaries.
-        self.out.push_str(self.text.get(self.kept..self.at).unwrap_or_default());
-        self.kept = self.at;
+        self.out.push_str(self.text.get(self.kept..end).unwrap_or_default());
     }
 
+    /// Steps over whitespace, which is dropped once something follows that is kept.
     fn space(&mut self) {
-        if !matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            return;
-        }
-        self.flush();
+        let start = self.at;
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
-        self.kept = self.at;
+        if self.at > start && self.at < self.text.len() {
+            self.flush(start);
+            self.kept = self.at;
+        }
     }
 
     fn value(&mut self) -> Result<(), ValueError> {
@@ -123,10 +131,14 @@ impl Scan<'_> {
     fn string(&mut self) -> Result<(), ValueError> {
         self.at += 1;
         loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let plain = rest
+                .iter()
+                .position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\');
+            self.at += plain.unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(0x20..) => self.at += 1,
                 Some(_) => return Err(self.syntax("a control character to be escaped")),
                 None => return Err(self.syntax("the end of a string")),
             }
