@@ -48,10 +48,7 @@ impl<E: Engine> Tenant<E> {
     /// [`DirectoryError::NotFound`] if it does not exist; failures of the engine.
     pub async fn open(engine: &E, storage_id: &str, tenant_id: &str) -> Result<Self, Error> {
         let path = [storage_id, tenant_id];
-        let (found, _) = transact(engine, |tx| async move {
-            directory::open(&*tx, &path, b"").await
-        })
-        .await?;
+        let (found, _) = transact(engine, |tx| async move { directory::open(&*tx, &path, b"").await }).await?;
         Ok(Self::new(engine, storage_id, tenant_id, found.prefix()))
     }
 
@@ -59,15 +56,12 @@ impl<E: Engine> Tenant<E> {
     ///
     /// # Errors
     /// Failures of the engine.
-    pub async fn create_or_open(
-        engine: &E,
-        storage_id: &str,
-        tenant_id: &str,
-    ) -> Result<Self, Error> {
+    pub async fn create_or_open(engine: &E, storage_id: &str, tenant_id: &str) -> Result<Self, Error> {
         let path = [storage_id, tenant_id];
-        let (found, _) = transact(engine, |tx| async move {
-            directory::create_or_open(&*tx, &path, b"").await
-        })
+        let (found, _) = transact(
+            engine,
+            |tx| async move { directory::create_or_open(&*tx, &path, b"").await },
+        )
         .await?;
         Ok(Self::new(engine, storage_id, tenant_id, found.prefix()))
     }
@@ -78,12 +72,7 @@ impl<E: Engine> Tenant<E> {
     /// Failures of the engine.
     pub async fn list(engine: &E, storage_id: &str) -> Result<Vec<String>, Error> {
         let path = [storage_id];
-        match transact(
-            engine,
-            |tx| async move { directory::list(&*tx, &path).await },
-        )
-        .await
-        {
+        match transact(engine, |tx| async move { directory::list(&*tx, &path).await }).await {
             Ok((ids, _)) => Ok(ids),
             Err(Error::Directory(DirectoryError::NotFound)) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -96,12 +85,11 @@ impl<E: Engine> Tenant<E> {
     /// Failures of the engine.
     pub async fn exists(engine: &E, storage_id: &str, tenant_id: &str) -> Result<bool, Error> {
         let path = [storage_id, tenant_id];
-        Ok(transact(
-            engine,
-            |tx| async move { directory::exists(&*tx, &path).await },
+        Ok(
+            transact(engine, |tx| async move { directory::exists(&*tx, &path).await })
+                .await?
+                .0,
         )
-        .await?
-        .0)
     }
 
     /// Deletes a tenant and all its keys.
@@ -110,11 +98,7 @@ impl<E: Engine> Tenant<E> {
     /// [`DirectoryError::NotFound`] if it does not exist; failures of the engine.
     pub async fn delete(engine: &E, storage_id: &str, tenant_id: &str) -> Result<(), Error> {
         let path = [storage_id, tenant_id];
-        transact(
-            engine,
-            |tx| async move { directory::remove(&*tx, &path).await },
-        )
-        .await?;
+        transact(engine, |tx| async move { directory::remove(&*tx, &path).await }).await?;
         Ok(())
     }
 

@@ -119,10 +119,7 @@ where
     F: FnMut(Arc<E::Transaction>) -> R,
     R: Future<Output = Result<T, X>>,
 {
-    attempts(engine, run, |error| {
-        error.is_retryable() || error.is_maybe_committed()
-    })
-    .await
+    attempts(engine, run, |error| error.is_retryable() || error.is_maybe_committed()).await
 }
 
 async fn attempts<E, T, X, F, R>(
@@ -148,9 +145,7 @@ where
             Err(error) => Err(error),
         };
         match outcome {
-            Err(error)
-                if attempt < ATTEMPTS_MAX && error.layer_error().is_some_and(&is_retryable) =>
-            {
+            Err(error) if attempt < ATTEMPTS_MAX && error.layer_error().is_some_and(&is_retryable) => {
                 back_off(attempt).await;
                 attempt += 1;
             }

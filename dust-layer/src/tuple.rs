@@ -14,8 +14,8 @@
 //! ```
 
 pub use foundationdb_tuple::{
-    Bytes, Element, PackError, Subspace, TupleDepth, TuplePack, TupleUnpack, Versionstamp,
-    VersionstampOffset, pack, pack_into, pack_with_versionstamp,
+    Bytes, Element, PackError, Subspace, TupleDepth, TuplePack, TupleUnpack, Versionstamp, VersionstampOffset, pack,
+    pack_into, pack_with_versionstamp,
 };
 
 use crate::error::Error;

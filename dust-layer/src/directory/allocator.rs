@@ -9,10 +9,7 @@ use crate::transaction::random;
 use crate::tuple::{Subspace, pack};
 
 /// Allocates an integer that was never allocated before, packed as a tuple.
-pub(super) async fn allocate<T: Transaction>(
-    transaction: &T,
-    allocator: &Subspace,
-) -> Result<Vec<u8>, Error> {
+pub(super) async fn allocate<T: Transaction>(transaction: &T, allocator: &Subspace) -> Result<Vec<u8>, Error> {
     let counters = allocator.subspace(&0_i64);
     let recents = allocator.subspace(&1_i64);
     loop {
@@ -23,11 +20,7 @@ pub(super) async fn allocate<T: Transaction>(
                 break;
             }
             let key = recents.pack(&(candidate,));
-            if transaction
-                .get(&key, Isolation::Serializable)
-                .await?
-                .is_none()
-            {
+            if transaction.get(&key, Isolation::Serializable).await?.is_none() {
                 transaction.set(&key, &[]);
                 return Ok(pack(&(candidate,)));
             }
@@ -36,11 +29,7 @@ pub(super) async fn allocate<T: Transaction>(
 }
 
 /// Counts one allocation and yields the window that it falls into.
-async fn window<T: Transaction>(
-    transaction: &T,
-    counters: &Subspace,
-    recents: &Subspace,
-) -> Result<(i64, u64), Error> {
+async fn window<T: Transaction>(transaction: &T, counters: &Subspace, recents: &Subspace) -> Result<(i64, u64), Error> {
     let mut start = latest(transaction, counters).await?;
     loop {
         let key = counters.pack(&(start,));

@@ -111,10 +111,7 @@ pub async fn open<T: Transaction>(
 ///
 /// # Errors
 /// Failures of the engine, a tree of a newer version.
-pub async fn exists<T: Transaction>(
-    transaction: &T,
-    path: &[impl AsRef<str> + Sync],
-) -> Result<bool, Error> {
+pub async fn exists<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<bool, Error> {
     check_version(transaction, Access::Read).await?;
     Ok(find(transaction, &names(path)).await?.is_some())
 }
@@ -123,14 +120,9 @@ pub async fn exists<T: Transaction>(
 ///
 /// # Errors
 /// [`DirectoryError::NotFound`] if there is no directory at `path`.
-pub async fn list<T: Transaction>(
-    transaction: &T,
-    path: &[impl AsRef<str> + Sync],
-) -> Result<Vec<String>, Error> {
+pub async fn list<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<Vec<String>, Error> {
     check_version(transaction, Access::Read).await?;
-    let node = find(transaction, &names(path))
-        .await?
-        .ok_or(DirectoryError::NotFound)?;
+    let node = find(transaction, &names(path)).await?.ok_or(DirectoryError::NotFound)?;
     Ok(node
         .children(transaction)
         .await?
@@ -151,26 +143,20 @@ pub async fn move_to<T: Transaction>(
 ) -> Result<Directory, Error> {
     check_version(transaction, Access::Write).await?;
     let (from, to) = (names(from), names(to));
-    let (Some((from_name, from_parent)), Some((to_name, to_parent))) =
-        (from.split_last(), to.split_last())
-    else {
+    let (Some((from_name, from_parent)), Some((to_name, to_parent))) = (from.split_last(), to.split_last()) else {
         return Err(DirectoryError::Root.into());
     };
     if to.starts_with(&from) {
         return Err(DirectoryError::IntoItself.into());
     }
-    let node = find(transaction, &from)
-        .await?
-        .ok_or(DirectoryError::NotFound)?;
+    let node = find(transaction, &from).await?.ok_or(DirectoryError::NotFound)?;
     if find(transaction, &to).await?.is_some() {
         return Err(DirectoryError::Exists.into());
     }
     let parent = find(transaction, to_parent)
         .await?
         .ok_or(DirectoryError::ParentNotFound)?;
-    let old_parent = find(transaction, from_parent)
-        .await?
-        .ok_or(DirectoryError::NotFound)?;
+    let old_parent = find(transaction, from_parent).await?.ok_or(DirectoryError::NotFound)?;
     let layer = node.supported_layer(transaction).await?;
     transaction.set(&parent.child_key(to_name), &node.prefix);
     transaction.clear(&old_parent.child_key(from_name));
@@ -187,10 +173,7 @@ pub async fn move_to<T: Transaction>(
 ///
 /// # Errors
 /// [`DirectoryError::NotFound`], [`DirectoryError::Root`].
-pub async fn remove<T: Transaction>(
-    transaction: &T,
-    path: &[impl AsRef<str> + Sync],
-) -> Result<(), Error> {
+pub async fn remove<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<(), Error> {
     if remove_if_exists(transaction, path).await? {
         Ok(())
     } else {
@@ -202,10 +185,7 @@ pub async fn remove<T: Transaction>(
 ///
 /// # Errors
 /// [`DirectoryError::Root`].
-pub async fn remove_if_exists<T: Transaction>(
-    transaction: &T,
-    path: &[impl AsRef<str> + Sync],
-) -> Result<bool, Error> {
+pub async fn remove_if_exists<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<bool, Error> {
     check_version(transaction, Access::Write).await?;
     let path = names(path);
     let Some((name, parent)) = path.split_last() else {
@@ -214,20 +194,12 @@ pub async fn remove_if_exists<T: Transaction>(
     let Some(node) = find(transaction, &path).await? else {
         return Ok(false);
     };
-    let parent = find(transaction, parent)
-        .await?
-        .ok_or(DirectoryError::NotFound)?;
+    let parent = find(transaction, parent).await?.ok_or(DirectoryError::NotFound)?;
     let mut left = vec![node];
     while let Some(node) = left.pop() {
         node.supported_layer(transaction).await?;
-        left.extend(
-            node.children(transaction)
-                .await?
-                .into_iter()
-                .map(|(_, child)| child),
-        );
-        let end =
-            strinc(&node.prefix).ok_or_else(|| Error::corrupt("directory prefix has no end"))?;
+        left.extend(node.children(transaction).await?.into_iter().map(|(_, child)| child));
+        let end = strinc(&node.prefix).ok_or_else(|| Error::corrupt("directory prefix has no end"))?;
         if node.prefix.is_empty() || node.prefix.starts_with(NODE_PREFIX) {
             return Err(Error::corrupt("directory prefix covers the directory tree"));
         }
@@ -258,12 +230,7 @@ async fn find<T: Transaction>(transaction: &T, path: &[String]) -> Result<Option
     Ok(Some(node))
 }
 
-async fn reach<T: Transaction>(
-    transaction: &T,
-    path: &[String],
-    layer: &[u8],
-    mode: Mode,
-) -> Result<Directory, Error> {
+async fn reach<T: Transaction>(transaction: &T, path: &[String], layer: &[u8], mode: Mode) -> Result<Directory, Error> {
     if path.is_empty() {
         return Err(DirectoryError::Root.into());
     }
@@ -298,9 +265,7 @@ async fn reach<T: Transaction>(
         let last = depth + 1 == path.len();
         parent = match parent.child(transaction, name).await? {
             Some(child) => child,
-            None => {
-                create_child(transaction, &parent, name, if last { layer } else { b"" }).await?
-            }
+            None => create_child(transaction, &parent, name, if last { layer } else { b"" }).await?,
         };
     }
     Ok(Directory {
@@ -310,12 +275,7 @@ async fn reach<T: Transaction>(
     })
 }
 
-async fn create_child<T: Transaction>(
-    transaction: &T,
-    parent: &Node,
-    name: &str,
-    layer: &[u8],
-) -> Result<Node, Error> {
+async fn create_child<T: Transaction>(transaction: &T, parent: &Node, name: &str, layer: &[u8]) -> Result<Node, Error> {
     let prefix = allocator::allocate(transaction, &Node::root().allocator()).await?;
     let end = strinc(&prefix).ok_or_else(|| Error::corrupt("allocated prefix has no end"))?;
     let content = transaction

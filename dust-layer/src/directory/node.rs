@@ -53,22 +53,13 @@ impl Node {
         self.keys.range()
     }
 
-    pub(super) async fn child<T: Transaction>(
-        &self,
-        transaction: &T,
-        name: &str,
-    ) -> Result<Option<Node>, Error> {
-        let prefix = transaction
-            .get(&self.child_key(name), Isolation::Serializable)
-            .await?;
+    pub(super) async fn child<T: Transaction>(&self, transaction: &T, name: &str) -> Result<Option<Node>, Error> {
+        let prefix = transaction.get(&self.child_key(name), Isolation::Serializable).await?;
         Ok(prefix.map(Node::of))
     }
 
     /// The names and nodes of the children, in the order of their names.
-    pub(super) async fn children<T: Transaction>(
-        &self,
-        transaction: &T,
-    ) -> Result<Vec<(String, Node)>, Error> {
+    pub(super) async fn children<T: Transaction>(&self, transaction: &T) -> Result<Vec<(String, Node)>, Error> {
         let subdirectories = self.keys.subspace(&SUBDIRECTORIES);
         let (begin, end) = subdirectories.range();
         let pairs = transaction
@@ -97,10 +88,7 @@ impl Node {
     }
 
     /// The layer id, or a refusal if the node is the root of a partition.
-    pub(super) async fn supported_layer<T: Transaction>(
-        &self,
-        transaction: &T,
-    ) -> Result<Vec<u8>, Error> {
+    pub(super) async fn supported_layer<T: Transaction>(&self, transaction: &T) -> Result<Vec<u8>, Error> {
         let layer = self.layer(transaction).await?;
         if layer == PARTITION {
             Err(DirectoryError::Partition.into())
@@ -118,10 +106,7 @@ pub(super) enum Access {
 }
 
 /// Refuses a tree of a newer version; marks a new one with ours when it is first written.
-pub(super) async fn check_version<T: Transaction>(
-    transaction: &T,
-    access: Access,
-) -> Result<(), Error> {
+pub(super) async fn check_version<T: Transaction>(transaction: &T, access: Access) -> Result<(), Error> {
     let key = Node::root().version_key();
     let Some(stored) = transaction.get(&key, Isolation::Serializable).await? else {
         if access == Access::Write {
@@ -139,9 +124,7 @@ pub(super) async fn check_version<T: Transaction>(
             .rev()
             .fold(0_u32, |part, byte| (part << 8) | u32::from(*byte))
     });
-    let (Some(major), Some(minor), Some(patch), 12) =
-        (parts.next(), parts.next(), parts.next(), stored.len())
-    else {
+    let (Some(major), Some(minor), Some(patch), 12) = (parts.next(), parts.next(), parts.next(), stored.len()) else {
         return Err(Error::corrupt("directory version is not three numbers"));
     };
     if major > VERSION.0 || (minor > VERSION.1 && access == Access::Write) {
@@ -154,10 +137,7 @@ pub(super) async fn check_version<T: Transaction>(
 }
 
 /// Whether no directory's prefix contains `prefix` or is contained in it.
-pub(super) async fn is_prefix_free<T: Transaction>(
-    transaction: &T,
-    prefix: &[u8],
-) -> Result<bool, Error> {
+pub(super) async fn is_prefix_free<T: Transaction>(transaction: &T, prefix: &[u8]) -> Result<bool, Error> {
     if prefix.is_empty() || prefix.starts_with(NODE_PREFIX) {
         return Ok(false);
     }

@@ -9,9 +9,7 @@ use super::overlay::{Overlay, Own, part_read};
 use super::pipeline::{Pipeline, Published, Request};
 use super::storage::Bytes;
 use super::watch::{Pending, Seen};
-use super::{
-    Atomic, Committed, Conflict, Isolation, Pairs, RangeRead, Transaction, Version, Watch,
-};
+use super::{Atomic, Committed, Conflict, Isolation, Pairs, RangeRead, Transaction, Version, Watch};
 use crate::error::Error;
 
 /// A transaction of [`Memory`](super::memory::Memory) or [`Disk`](super::disk::Disk).
@@ -193,7 +191,13 @@ impl LocalTransaction {
             if state.used {
                 return Err(Error::Used);
             }
-            std::mem::replace(&mut *state, State { used: true, ..State::default() })
+            std::mem::replace(
+                &mut *state,
+                State {
+                    used: true,
+                    ..State::default()
+                },
+            )
         };
         let published = self.published()?;
         if let Some(error) = state.broken {
@@ -240,9 +244,7 @@ impl Transaction for LocalTransaction {
     }
 
     fn set(&self, key: &[u8], value: &[u8]) {
-        let checked = self
-            .check_key(key)
-            .and_then(|()| self.check_value(value.len()));
+        let checked = self.check_key(key).and_then(|()| self.check_value(value.len()));
         self.write(checked, key.len() + value.len(), |overlay| {
             let (key, value) = (Bytes::from(key), Bytes::from(value));
             overlay.set(Bytes::clone(&key), Bytes::clone(&value));
@@ -262,20 +264,14 @@ impl Transaction for LocalTransaction {
         if begin == end {
             return;
         }
-        self.write(
-            self.check_range(begin, end),
-            begin.len() + end.len(),
-            |overlay| {
-                overlay.clear_range(begin, end);
-                Ok(Mutation::ClearRange(Bytes::from(begin), Bytes::from(end)))
-            },
-        );
+        self.write(self.check_range(begin, end), begin.len() + end.len(), |overlay| {
+            overlay.clear_range(begin, end);
+            Ok(Mutation::ClearRange(Bytes::from(begin), Bytes::from(end)))
+        });
     }
 
     fn atomic(&self, atomic: Atomic, key: &[u8], operand: &[u8]) {
-        let checked = self
-            .check_key(key)
-            .and_then(|()| self.check_value(operand.len()));
+        let checked = self.check_key(key).and_then(|()| self.check_value(operand.len()));
         self.write(checked, key.len() + operand.len(), |overlay| {
             let (key, operand) = (Bytes::from(key), Bytes::from(operand));
             overlay.atomic(atomic, Bytes::clone(&key), Bytes::clone(&operand));

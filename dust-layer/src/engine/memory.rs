@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::faults::Faults;
+use super::faults::{Faults, SyncFault};
 use super::local::LocalTransaction;
 use super::pipeline::Pipeline;
 use super::storage::{Batch, Bytes, Snapshot, Storage, Visit};
@@ -46,12 +46,24 @@ impl Memory {
     /// If the operating system starts no thread for the committer.
     #[must_use]
     pub fn with_faults(faults: Faults) -> Self {
+        Self::start(faults, Limits::default())
+    }
+
+    /// Makes an empty store with other limits than `FoundationDB`'s. What exceeds those cannot move to a cluster later.
+    ///
+    /// # Panics
+    /// If the operating system starts no thread for the committer.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        Self::start(Faults::default(), limits)
+    }
+
+    fn start(faults: Faults, limits: Limits) -> Self {
         let storage = MemoryStorage {
             tree: Tree::default(),
             faults,
         };
-        let pipeline = Pipeline::start(Box::new(storage), Limits::default())
-            .expect("a thread for the committer");
+        let pipeline = Pipeline::start(Box::new(storage), limits).expect("a thread for the committer");
         Self {
             pipeline: Arc::new(pipeline),
         }
@@ -106,7 +118,10 @@ impl Storage for MemoryStorage {
                 None => self.tree.remove(key),
             }
         }
-        self.faults.before_sync().map_err(Error::io("sync"))
+        self.faults
+            .before_sync()
+            .map_err(SyncFault::into_io)
+            .map_err(Error::io("sync"))
     }
 }
 
@@ -118,13 +133,7 @@ impl Snapshot for MemorySnapshot {
         Ok(self.0.get(key).map(|value| value.to_vec()))
     }
 
-    fn scan(
-        &self,
-        begin: &[u8],
-        end: &[u8],
-        direction: Direction,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), Error> {
+    fn scan(&self, begin: &[u8], end: &[u8], direction: Direction, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.0.scan(begin, end, direction, visit);
         Ok(())
     }

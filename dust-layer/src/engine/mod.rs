@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use crate::error::Error;
 
+pub mod disk;
 pub mod faults;
 pub mod local;
 mod mutation;
@@ -155,11 +156,7 @@ pub trait Transaction: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Error::AccessedUnreadable` for a key under an unresolved versionstamp of this transaction; engine failures.
-    fn get(
-        &self,
-        key: &[u8],
-        isolation: Isolation,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
+    fn get(&self, key: &[u8], isolation: Isolation) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
 
     /// Reads a range, own writes included. `Pairs::more` tells whether the limit cut it.
     fn get_range(&self, read: RangeRead<'_>) -> impl Future<Output = Result<Pairs, Error>> + Send;

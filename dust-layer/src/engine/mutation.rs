@@ -34,13 +34,9 @@ impl Template {
             .ok_or(Error::InvalidOperation("versionstamp offset is missing"))?;
         let offset = usize::try_from(u32::from_le_bytes(*offset))
             .map_err(|_| Error::InvalidOperation("versionstamp offset is out of range"))?;
-        let fits = offset
-            .checked_add(STAMP_BYTES)
-            .is_some_and(|end| end <= bytes.len());
+        let fits = offset.checked_add(STAMP_BYTES).is_some_and(|end| end <= bytes.len());
         if !fits {
-            return Err(Error::InvalidOperation(
-                "versionstamp offset is out of range",
-            ));
+            return Err(Error::InvalidOperation("versionstamp offset is out of range"));
         }
         Ok(Self {
             bytes: bytes.to_vec(),
@@ -84,19 +80,14 @@ impl Atomic {
         let Some(current) = current else {
             return operand.to_vec();
         };
-        let digits = current
-            .iter()
-            .copied()
-            .chain(std::iter::repeat(0))
-            .take(operand.len());
+        let digits = current.iter().copied().chain(std::iter::repeat(0)).take(operand.len());
         match self {
             Self::Add => {
                 let mut carry = 0_u16;
                 digits
                     .zip(operand)
                     .map(|(left, right)| {
-                        let [low, high] =
-                            (u16::from(left) + u16::from(*right) + carry).to_le_bytes();
+                        let [low, high] = (u16::from(left) + u16::from(*right) + carry).to_le_bytes();
                         carry = u16::from(high);
                         low
                     })
@@ -234,13 +225,7 @@ mod tests {
         assert!(template(10, 0).is_ok());
         assert!(template(12, 2).is_ok());
         assert!(matches!(template(10, 1), Err(Error::InvalidOperation(_))));
-        assert!(matches!(
-            template(10, u32::MAX),
-            Err(Error::InvalidOperation(_))
-        ));
-        assert!(matches!(
-            Template::parse(&[0; 3]),
-            Err(Error::InvalidOperation(_))
-        ));
+        assert!(matches!(template(10, u32::MAX), Err(Error::InvalidOperation(_))));
+        assert!(matches!(Template::parse(&[0; 3]), Err(Error::InvalidOperation(_))));
     }
 }

@@ -36,9 +36,7 @@ fn fold(atomics: &[(Atomic, Bytes)], below: Option<&[u8]>) -> Option<Vec<u8>> {
     let mut atomics = atomics.iter();
     let (atomic, operand) = atomics.next()?;
     let first = atomic.apply(below, operand);
-    Some(atomics.fold(first, |value, (atomic, operand)| {
-        atomic.apply(Some(&value), operand)
-    }))
+    Some(atomics.fold(first, |value, (atomic, operand)| atomic.apply(Some(&value), operand)))
 }
 
 /// Whether a read of one key needs the snapshot.
@@ -102,8 +100,7 @@ impl Overlay {
             Some(Slot::Unreadable) => {}
             None if self.cleared.contains(&key) => self.set(key, operand),
             None => {
-                self.slots
-                    .insert(key, Slot::Atomics(vec![(atomic, operand)]));
+                self.slots.insert(key, Slot::Atomics(vec![(atomic, operand)]));
             }
         }
     }
@@ -142,11 +139,7 @@ impl Overlay {
     }
 
     /// Reads a range of the snapshot with the transaction's own writes in it. `begin < end` and `limit > 0` hold.
-    pub(super) fn range(
-        &self,
-        read: &RangeRead<'_>,
-        snapshot: &dyn Snapshot,
-    ) -> Result<Pairs, Error> {
+    pub(super) fn range(&self, read: &RangeRead<'_>, snapshot: &dyn Snapshot) -> Result<Pairs, Error> {
         let mut page = Page {
             pairs: Pairs::default(),
             limit: read.limit,
@@ -162,10 +155,7 @@ impl Overlay {
             parts.reverse();
         }
         for part in parts {
-            if self
-                .part(part, read.direction, snapshot, &mut page)?
-                .is_break()
-            {
+            if self.part(part, read.direction, snapshot, &mut page)?.is_break() {
                 break;
             }
         }
@@ -222,12 +212,7 @@ impl Page {
         ControlFlow::Continue(())
     }
 
-    fn push_own(
-        &mut self,
-        key: &[u8],
-        slot: &Slot,
-        below: Option<&[u8]>,
-    ) -> Result<ControlFlow<()>, Error> {
+    fn push_own(&mut self, key: &[u8], slot: &Slot, below: Option<&[u8]>) -> Result<ControlFlow<()>, Error> {
         if matches!(slot, Slot::Unreadable) && self.pairs.len() == self.limit {
             // Beyond the limit the value does not matter, only that the key is there.
             return Ok(self.push(key, &[]));

@@ -64,10 +64,7 @@ impl Pairs {
             None => 0,
         };
         let (key_end, end) = *self.ends.get(index)?;
-        Some((
-            self.bytes.get(begin..key_end)?,
-            self.bytes.get(key_end..end)?,
-        ))
+        Some((self.bytes.get(begin..key_end)?, self.bytes.get(key_end..end)?))
     }
 
     /// The last key of the page; a next page continues after it.
@@ -79,10 +76,7 @@ impl Pairs {
     /// The pairs in the order of the read.
     #[must_use]
     pub fn iter(&self) -> PairsIter<'_> {
-        PairsIter {
-            pairs: self,
-            next: 0,
-        }
+        PairsIter { pairs: self, next: 0 }
     }
 }
 

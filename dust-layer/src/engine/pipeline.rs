@@ -56,9 +56,7 @@ struct Shared {
 
 impl Shared {
     fn published(&self) -> MutexGuard<'_, Option<Arc<Published>>> {
-        self.published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn poison(&self, reason: &str) {
@@ -145,17 +143,13 @@ impl Pipeline {
     /// Activates the watches of a transaction that wrote nothing.
     pub(super) fn activate(&self, pending: Vec<Pending>) {
         if self.check().is_err() {
-            pending
-                .into_iter()
-                .for_each(|watch| watch.fail(self.refusal()));
+            pending.into_iter().for_each(|watch| watch.fail(self.refusal()));
             return;
         }
-        self.shared
-            .watches
-            .activate(pending, |key| match self.latest() {
-                Some(latest) => latest.snapshot.get(key),
-                None => Err(self.refusal()),
-            });
+        self.shared.watches.activate(pending, |key| match self.latest() {
+            Some(latest) => latest.snapshot.get(key),
+            None => Err(self.refusal()),
+        });
         if self.check().is_err() {
             self.shared.watches.fail_all(|| self.refusal());
         }
@@ -271,16 +265,17 @@ impl Committer {
         snapshot: &dyn Snapshot,
     ) -> Result<Accepted, Error> {
         let resolver = &mut self.resolver;
-        let applied = mutation::apply(
-            &request.mutations,
-            &committed.stamp,
-            batch,
-            snapshot,
-            &mut |written| match written {
-                Written::Key(key) => resolver.record_key(key),
-                Written::Range(begin, end) => resolver.record_range(begin, end),
-            },
-        );
+        let applied =
+            mutation::apply(
+                &request.mutations,
+                &committed.stamp,
+                batch,
+                snapshot,
+                &mut |written| match written {
+                    Written::Key(key) => resolver.record_key(key),
+                    Written::Range(begin, end) => resolver.record_range(begin, end),
+                },
+            );
         if let Err(error) = applied {
             let _ = request.reply.send(Err(Error::CommitUnknown));
             return Err(error);
@@ -332,9 +327,7 @@ impl Committer {
         }
         let current = |key: &[u8]| published.snapshot.get(key);
         if !self.shared.watches.is_idle() {
-            self.shared
-                .watches
-                .fire(|key| batch.get(key).is_some(), current);
+            self.shared.watches.fire(|key| batch.get(key).is_some(), current);
         }
         self.shared.watches.activate(pending, current);
     }
@@ -346,10 +339,7 @@ impl Committer {
         {
             self.live.pop_front();
         }
-        let oldest = self
-            .live
-            .front()
-            .map_or(self.version, |(version, _)| *version);
+        let oldest = self.live.front().map_or(self.version, |(version, _)| *version);
         self.resolver.prune(oldest);
     }
 }

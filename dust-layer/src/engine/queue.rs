@@ -78,10 +78,7 @@ impl<T> Queue<T> {
         }
         let mut state = self.lock();
         while state.items.is_empty() && state.phase == Phase::Open {
-            state = self
-                .ready
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.items.is_empty() {
             return None;

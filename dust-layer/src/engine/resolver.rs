@@ -55,18 +55,11 @@ impl Resolver {
             None => self.key_written(begin, version),
             Some(end) => self.range_written(begin, end, version),
         });
-        if conflict {
-            Err(Error::Conflict)
-        } else {
-            Ok(())
-        }
+        if conflict { Err(Error::Conflict) } else { Ok(()) }
     }
 
     fn key_written(&self, key: &[u8], version: u64) -> bool {
-        self.points
-            .get(key)
-            .is_some_and(|written| *written > version)
-            || self.range_version(key) > version
+        self.points.get(key).is_some_and(|written| *written > version) || self.range_version(key) > version
     }
 
     fn range_written(&self, begin: &[u8], end: &[u8], version: u64) -> bool {
@@ -129,11 +122,7 @@ impl Resolver {
             oldest = oldest.max(*version);
             kept = kept.saturating_sub(keys.len());
             for key in keys {
-                if self
-                    .points
-                    .get(key)
-                    .is_some_and(|written| written == version)
-                {
+                if self.points.get(key).is_some_and(|written| written == version) {
                     self.points.remove(key);
                 }
             }
@@ -185,10 +174,7 @@ mod tests {
     }
 
     fn conflicts(resolver: &Resolver, begin: &str, end: &str, version: u64) -> bool {
-        matches!(
-            resolver.check(&reads(&[(begin, end)]), version),
-            Err(Error::Conflict)
-        )
+        matches!(resolver.check(&reads(&[(begin, end)]), version), Err(Error::Conflict))
     }
 
     #[test]

@@ -51,13 +51,7 @@ pub(super) trait Snapshot: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
     /// Visits the pairs of `begin <= key < end`; `begin < end` holds.
-    fn scan(
-        &self,
-        begin: &[u8],
-        end: &[u8],
-        direction: Direction,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), Error>;
+    fn scan(&self, begin: &[u8], end: &[u8], direction: Direction, visit: &mut Visit<'_>) -> Result<(), Error>;
 }
 
 /// An ordered store with one writer. Dropping it releases what it holds.

@@ -52,10 +52,7 @@ impl Tree {
     pub(super) fn insert(&mut self, key: Bytes, value: Bytes) {
         if let Some((split_key, right)) = insert(&mut self.root, key, value) {
             let left = std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Vec::new())));
-            self.root = Arc::new(Node::Inner(vec![
-                (Bytes::from(&[][..]), left),
-                (split_key, right),
-            ]));
+            self.root = Arc::new(Node::Inner(vec![(Bytes::from(&[][..]), left), (split_key, right)]));
         }
     }
 
@@ -80,13 +77,7 @@ impl Tree {
     }
 
     /// Visits the pairs of `begin <= key < end`.
-    pub(super) fn scan(
-        &self,
-        begin: &[u8],
-        end: &[u8],
-        direction: Direction,
-        visit: &mut Visit<'_>,
-    ) {
+    pub(super) fn scan(&self, begin: &[u8], end: &[u8], direction: Direction, visit: &mut Visit<'_>) {
         let _ = scan(&self.root, begin, end, direction, visit);
     }
 }
@@ -116,10 +107,7 @@ fn insert(node: &mut Arc<Node>, key: Bytes, value: Bytes) -> Option<(Bytes, Arc<
             let (split_key, right) = insert(&mut children.get_mut(at)?.1, key, value)?;
             children.insert(at + 1, (split_key, right));
             let right = split(children)?;
-            Some((
-                Bytes::clone(&right.first()?.0),
-                Arc::new(Node::Inner(right)),
-            ))
+            Some((Bytes::clone(&right.first()?.0), Arc::new(Node::Inner(right))))
         }
     }
 }
@@ -155,13 +143,7 @@ fn is_empty(node: &Node) -> bool {
     }
 }
 
-fn scan(
-    node: &Node,
-    begin: &[u8],
-    end: &[u8],
-    direction: Direction,
-    visit: &mut Visit<'_>,
-) -> ControlFlow<()> {
+fn scan(node: &Node, begin: &[u8], end: &[u8], direction: Direction, visit: &mut Visit<'_>) -> ControlFlow<()> {
     match node {
         Node::Leaf(entries) => {
             let first = entries.partition_point(|(key, _)| (**key).cmp(begin) == Ordering::Less);
@@ -169,18 +151,14 @@ fn scan(
             let inside = entries.get(first..last).unwrap_or_default();
             match direction {
                 Direction::Forward => inside.iter().try_for_each(|(key, value)| visit(key, value)),
-                Direction::Reverse => inside
-                    .iter()
-                    .rev()
-                    .try_for_each(|(key, value)| visit(key, value)),
+                Direction::Reverse => inside.iter().rev().try_for_each(|(key, value)| visit(key, value)),
             }
         }
         Node::Inner(children) => {
             let inside = children
                 .get(child_of(children, begin)..=child_of(children, end))
                 .unwrap_or_default();
-            let mut each =
-                |(_, child): &(Bytes, Arc<Node>)| scan(child, begin, end, direction, visit);
+            let mut each = |(_, child): &(Bytes, Arc<Node>)| scan(child, begin, end, direction, visit);
             match direction {
                 Direction::Forward => inside.iter().try_for_each(&mut each),
                 Direction::Reverse => inside.iter().rev().try_for_each(&mut each),
@@ -197,12 +175,7 @@ mod tests {
 
     use super::*;
 
-    fn pairs(
-        tree: &Tree,
-        begin: &[u8],
-        end: &[u8],
-        direction: Direction,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn pairs(tree: &Tree, begin: &[u8], end: &[u8], direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut pairs = Vec::new();
         tree.scan(begin, end, direction, &mut |key, value| {
             pairs.push((key.to_vec(), value.to_vec()));

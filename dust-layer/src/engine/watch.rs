@@ -88,13 +88,7 @@ impl Watches {
             return;
         }
         let mut active = self.lock();
-        for Pending {
-            key,
-            seen,
-            id,
-            sender,
-        } in pending
-        {
+        for Pending { key, seen, id, sender } in pending {
             if sender.is_closed() {
                 continue;
             }
@@ -109,17 +103,8 @@ impl Watches {
                 Seen::Value(seen) if seen != now => {
                     let _ = sender.send(Ok(()));
                 }
-                Seen::Value(seen) => {
-                    active
-                        .entry(key)
-                        .or_default()
-                        .push(Active { id, seen, sender })
-                }
-                Seen::Commit => active.entry(key).or_default().push(Active {
-                    id,
-                    seen: now,
-                    sender,
-                }),
+                Seen::Value(seen) => active.entry(key).or_default().push(Active { id, seen, sender }),
+                Seen::Commit => active.entry(key).or_default().push(Active { id, seen: now, sender }),
             }
         }
     }

@@ -1,0 +1,155 @@
+//! The conformance suite of [`Engine`](crate::Engine), for the tests of an implementation.
+//!
+//! Each promise is one function that takes a fresh engine; [`engine_suite!`](crate::engine_suite) makes a test of each.
+//!
+//! ```
+//! dust_layer::engine_suite!((dust_layer::Memory::new(), ()));
+//! ```
+
+pub mod commit;
+pub mod concurrency;
+pub mod conflict;
+pub mod range;
+pub mod read;
+pub mod watch;
+
+use std::future::Future;
+
+use crate::engine::{Committed, Direction, Engine, Isolation, Pairs, RangeRead, Transaction};
+use crate::error::Error;
+
+/// Makes a test of every promise. The argument is an expression that yields a fresh engine and something to keep alive
+/// beside it, such as a temporary folder.
+#[macro_export]
+macro_rules! engine_suite {
+    ($make:expr) => {
+        $crate::engine_suite!(@tests $make;
+            read::own_writes_are_read,
+            read::own_clears_are_read,
+            read::own_atomics_are_read,
+            read::a_transaction_sees_the_version_it_began_with,
+            read::any_bytes_are_keys_and_values,
+            read::unresolved_versionstamps_are_unreadable,
+            read::an_overwritten_versionstamp_is_readable,
+            range::own_writes_are_merged_in_both_directions,
+            range::own_atomics_are_merged,
+            range::a_cleared_range_hides_what_is_below_and_not_what_is_written_after,
+            range::ranges_exclude_their_end,
+            range::empty_ranges_are_empty_and_inverted_ones_refused,
+            range::the_limit_cuts_and_says_so,
+            range::pages_cover_a_range_once,
+            conflict::a_read_key_that_was_written_conflicts,
+            conflict::an_absent_key_that_was_written_conflicts,
+            conflict::an_insert_into_a_read_range_conflicts,
+            conflict::a_delete_from_a_read_range_conflicts,
+            conflict::a_range_clear_over_a_read_key_conflicts,
+            conflict::a_cut_range_conflicts_only_where_it_was_read,
+            conflict::a_range_conflicts_up_to_its_end_when_not_cut,
+            conflict::snapshot_reads_do_not_conflict,
+            conflict::blind_writes_do_not_conflict,
+            conflict::own_writes_read_back_do_not_conflict,
+            conflict::write_skew_is_refused,
+            conflict::conflicts_added_by_hand_count,
+            conflict::a_versionstamped_key_conflicts_with_a_read_of_its_range,
+            conflict::a_refused_transaction_writes_nothing,
+            commit::a_commit_is_seen_by_later_transactions,
+            commit::a_dropped_transaction_writes_nothing,
+            commit::a_read_only_commit_is_trivial,
+            commit::a_used_transaction_is_refused,
+            commit::versions_and_stamps_grow,
+            commit::stamps_are_filled_in,
+            commit::a_bad_stamp_offset_is_refused,
+            commit::writes_happen_in_their_order,
+            commit::atomics_count_in_their_length,
+            commit::limits_are_enforced,
+            watch::a_watch_fires_on_a_change,
+            watch::a_watch_fires_on_a_clear_and_on_a_range_clear,
+            watch::a_watch_of_a_read_only_transaction_fires,
+            watch::a_change_before_the_commit_fires_the_watch,
+            watch::a_watch_compares_with_what_its_transaction_wrote,
+            watch::a_watch_of_a_dropped_transaction_fails,
+            watch::a_dropped_watch_harms_nothing,
+            watch::a_watch_of_a_closed_engine_fails,
+            concurrency::atomics_sum_exactly,
+            concurrency::increments_in_the_retry_loop_count_exactly,
+            concurrency::transfers_keep_the_sum_that_readers_see,
+            concurrency::a_long_reader_neither_blocks_nor_sees_later_writes,
+            concurrency::stamps_of_concurrent_commits_differ_and_order_them,
+            concurrency::a_dropped_commit_is_whole_or_absent,
+        );
+    };
+    (@tests $make:expr; $($module:ident::$promise:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $promise() {
+                let (engine, guard) = $make;
+                $crate::suite::run($crate::suite::$module::$promise(engine));
+                drop(guard);
+            }
+        )*
+    };
+}
+
+/// Runs one promise on a runtime of its own.
+///
+/// # Panics
+/// If the promise is not kept.
+pub fn run(promise: impl Future<Output = Result<(), Error>>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let outcome = runtime.expect("a runtime for the test").block_on(promise);
+    assert!(outcome.is_ok(), "the promise failed with {outcome:?}");
+}
+
+const SERIALIZABLE: Isolation = Isolation::Serializable;
+const SNAPSHOT: Isolation = Isolation::Snapshot;
+
+/// Commits some pairs.
+async fn put<E: Engine>(engine: &E, pairs: &[(&[u8], &[u8])]) -> Result<Committed, Error> {
+    let transaction = engine.begin();
+    for (key, value) in pairs {
+        transaction.set(key, value);
+    }
+    transaction.commit().await
+}
+
+/// Commits the clearing of some keys.
+async fn clear<E: Engine>(engine: &E, keys: &[&[u8]]) -> Result<Committed, Error> {
+    let transaction = engine.begin();
+    for key in keys {
+        transaction.clear(key);
+    }
+    transaction.commit().await
+}
+
+/// What a new transaction reads at a key.
+async fn value<E: Engine>(engine: &E, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    engine.begin().get(key, SNAPSHOT).await
+}
+
+/// A whole range, ascending and serializable.
+fn all<'a>(begin: &'a [u8], end: &'a [u8]) -> RangeRead<'a> {
+    RangeRead {
+        begin,
+        end,
+        limit: usize::MAX,
+        direction: Direction::Forward,
+        isolation: SERIALIZABLE,
+    }
+}
+
+/// The pairs as text, `key=value`, separated by spaces.
+fn text(pairs: &Pairs) -> String {
+    let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    pairs
+        .iter()
+        .map(|(key, value)| format!("{}={}", show(key), show(value)))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn some(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(bytes.to_vec())
+}

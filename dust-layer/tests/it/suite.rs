@@ -1,0 +1,23 @@
+//! Both local engines against the conformance suite.
+
+mod memory {
+    dust_layer::engine_suite!((dust_layer::Memory::new(), ()));
+}
+
+mod disk {
+    dust_layer::engine_suite!({
+        let folder = tempfile::tempdir().unwrap();
+        (dust_layer::Disk::open(folder.path()).unwrap(), folder)
+    });
+}
+
+mod disk_that_loses_what_is_not_synced {
+    use dust_layer::disk::{Disk, Options};
+    use dust_layer::faults::Faults;
+
+    dust_layer::engine_suite!({
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::default().faults(Faults::losing_unsynced());
+        (Disk::open_with(folder.path(), options).unwrap(), folder)
+    });
+}
