@@ -82,6 +82,25 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
 }
 
 /// A stream of [`Signal`]s; an `Err` item is its last.
+///
+/// ```
+/// use dust_transport::error::Error;
+/// use dust_transport::transport::{EventStream, Signal};
+/// use futures_util::StreamExt as _;
+///
+/// async fn print(mut events: EventStream) -> Result<(), Error> {
+///     while let Some(signal) = events.next().await {
+///         match signal? {
+///             Signal::Event(event) => println!("{} {} {}", event.seq, event.kind, event.path),
+///             Signal::CaughtUp { through } => println!("live from {through} on"),
+///             Signal::Resync { .. } => println!("read everything again"),
+///             _ => {}
+///         }
+///     }
+///     Ok(())
+/// }
+/// # let _ = print;
+/// ```
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<Signal, Error>> + Send>>;
 
 /// What a transport and its store can do beyond the required.

@@ -4,6 +4,12 @@ use super::{Path, Value};
 
 /// A store's sequence number: +1 per committed op, starting at 1. A leaf's revision is the number of the op that last
 /// wrote it; `Seq(0)` stands before the first op.
+///
+/// ```
+/// use dust_transport::model::Seq;
+/// assert!(Seq(0) < Seq::from(7));
+/// assert_eq!(Seq(7).to_string(), "7");
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);

@@ -52,8 +52,17 @@ pub enum Precondition {
 ///
 /// ```
 /// use dust_transport::model::{Op, Path, Precondition, Seq, Value};
-/// let op = Op::set(Path::parse("links/dust/title")?, "Dust").when(Precondition::Match(Seq(7)));
-/// assert_eq!(op.action.kind().as_str(), "set");
+/// let record = Path::parse("links/dust")?;
+/// let ops = [
+///     Op::set(record.child("title")?, "Dust").when(Precondition::Match(Seq(7))),
+///     Op::merge(record.clone(), Value::map([("note", Value::null())])),
+///     Op::increment(record.child("visits")?, 1),
+///     Op::add(record.child("tags")?, "rust"),
+///     Op::remove(record.child("tags")?, "draft"),
+///     Op::delete(Path::parse("links/old")?),
+/// ];
+/// assert_eq!(ops[0].action.kind().as_str(), "set");
+/// assert_eq!(ops[5].action.value(), None);
 /// # Ok::<(), dust_transport::model::PathError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]

@@ -31,6 +31,24 @@ pub(crate) enum Fault {
     NoLookAhead,
     /// Events of increments tell the delta.
     DeltaInEvents,
+    /// Integers beyond 2^53 are rounded.
+    LossyNumbers,
+    /// Arrays have the kind of strings.
+    ArraysAreStrings,
+    /// A decimal is read in its envelope.
+    KeepEnvelopes,
+    /// A merge clears what is below a child that it sets to a leaf.
+    MergeClears,
+    /// A subtree counts as a leaf for `Absent`.
+    AbsentSeesSubtrees,
+    /// `Below` lists the path itself, too.
+    BelowHoldsItself,
+    /// A sibling that starts with the same bytes counts as a descendant.
+    BytePrefixes,
+    /// `Touching` does not cover ops above its path.
+    TouchingMissesAncestors,
+    /// What was told before a subscriber caught up is told again after.
+    EventsTwice,
     /// The first op after a subscriber has caught up is lost to it.
     GapAtCatchUp,
 }
@@ -53,6 +71,21 @@ fn every_fault_is_found() {
         (Fault::InclusiveCursor, "list::cursors_need_not_exist"),
         (Fault::NoLookAhead, "list::pages_give_every_leaf_once"),
         (Fault::DeltaInEvents, "subscribe::events_say_what_was_done"),
+        (Fault::LossyNumbers, "value::numbers_are_exact"),
+        (Fault::ArraysAreStrings, "value::kinds_follow_the_json_text"),
+        (Fault::KeepEnvelopes, "value::typed_envelopes_read_as_strings"),
+        (Fault::MergeClears, "write::merge_keeps_what_it_does_not_name"),
+        (
+            Fault::AbsentSeesSubtrees,
+            "precondition::absent_writes_where_no_leaf_is",
+        ),
+        (Fault::BelowHoldsItself, "list::list_below"),
+        (Fault::BytePrefixes, "read::siblings_with_a_common_start_are_apart"),
+        (
+            Fault::TouchingMissesAncestors,
+            "subscribe::touching_covers_ancestors_and_descendants",
+        ),
+        (Fault::EventsTwice, "subscribe::from_the_first_op"),
         (Fault::GapAtCatchUp, "subscribe::open_subscription_misses_nothing"),
     ] {
         let (_, promise) = promises

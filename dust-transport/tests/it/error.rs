@@ -6,6 +6,15 @@ use std::time::Duration;
 use dust_transport::error::{ConflictAt, Error, ErrorKind, Outcome};
 use dust_transport::model::{Path, PathError, Pattern, Seq, Value};
 
+/// Errors cross threads, and a transport is used as an object.
+#[test]
+fn errors_and_transports_are_shared() {
+    fn shared<T: Send + Sync + 'static + ?Sized>() {}
+    shared::<Error>();
+    shared::<dyn dust_transport::transport::Transport>();
+    assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+}
+
 #[test]
 fn kinds_decide_what_is_known() {
     for kind in ErrorKind::ALL {

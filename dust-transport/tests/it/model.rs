@@ -125,6 +125,9 @@ impl Model {
             Precondition::Absent if map => Err(invalid("if_absent_multi_leaf")),
             Precondition::Absent if !matches!(op.action, Action::Set(_)) => Err(invalid("if_absent_unsupported_op")),
             Precondition::Absent if leaf.is_some() => conflict("exists", leaf),
+            Precondition::Absent if self.has(Fault::AbsentSeesSubtrees) && state.under(&op.path).next().is_some() => {
+                conflict("exists", None)
+            }
             Precondition::Subtree { root, leaves } => {
                 let found: Vec<(Path, Seq)> = state.under(root).map(|(at, leaf)| (at.clone(), leaf.2)).collect();
                 let known = |(at, seq): &(Path, Seq)| found.iter().any(|(f, s)| f == at && s == seq);
@@ -152,7 +155,8 @@ impl Model {
         let current = state.leaves.get(&op.path).map(|(value, _, _)| value.clone());
         let told = match &op.action {
             Action::Set(value) => {
-                let leaves = flatten(&op.path, value)?;
+                let mut leaves = flatten(&op.path, value)?;
+                self.bend(&mut leaves, value);
                 state.clear_below(&op.path, self.has(Fault::IgnoreCase));
                 if !self.has(Fault::KeepReplacedLeaf) {
                     state.leaves.remove(&op.path);
@@ -170,7 +174,7 @@ impl Model {
                 for (key, child) in entries {
                     let at = op.path.child(&key)?;
                     let leaves = flatten(&at, &child)?;
-                    if !child.is_leaf() {
+                    if !child.is_leaf() || self.has(Fault::MergeClears) {
                         state.clear_below(&at, false);
                         state.leaves.remove(&at);
                     }
@@ -222,6 +226,21 @@ impl Model {
         Ok(seq)
     }
 
+    /// Breaks what a set stores.
+    fn bend(&self, leaves: &mut [(Path, Value, ValueKind)], written: &Value) {
+        for (_, value, kind) in leaves {
+            if self.has(Fault::LossyNumbers) && *kind == ValueKind::Integer {
+                *value = Value::try_from(value.to::<f64>().expect("a number")).expect("a finite number");
+            }
+            if self.has(Fault::ArraysAreStrings) && *kind == ValueKind::List {
+                *kind = ValueKind::String;
+            }
+            if self.has(Fault::KeepEnvelopes) && *kind == ValueKind::Decimal {
+                *value = written.clone();
+            }
+        }
+    }
+
     fn read(&self, at: &Path) -> Option<Entry> {
         let state = self.state();
         if let Some((value, kind, revision)) = state.leaves.get(at) {
@@ -232,7 +251,17 @@ impl Model {
                 revision: *revision,
             });
         }
-        let revision = state.under(at).map(|(_, leaf)| leaf.2).max()?;
+        let revision = state.under(at).map(|(_, leaf)| leaf.2).max();
+        let like = |other: &&Path| other.as_str().starts_with(at.as_str()) && self.has(Fault::BytePrefixes);
+        if let Some(other) = state.leaves.keys().find(like).filter(|other| !other.starts_with(at)) {
+            return Some(Entry {
+                path: at.clone(),
+                value: Value::from(other.as_str()),
+                kind: ValueKind::Map,
+                revision: Seq(0),
+            });
+        }
+        let revision = revision?;
         let value = state.assemble(at, self.has(Fault::LeafHidesDescendants));
         Some(Entry {
             path: at.clone(),
@@ -263,6 +292,7 @@ impl Model {
         let covered = |at: &Path| match &list.scope {
             Scope::Pattern(pattern) => pattern.matches(at),
             Scope::Range { from, to } => from <= at && at < to,
+            Scope::Below(base) if self.has(Fault::BelowHoldsItself) => at.starts_with(base),
             Scope::Below(base) => base.is_ancestor_of(at),
         };
         let state = self.state();
@@ -303,7 +333,7 @@ impl Model {
             Start::Now => through,
             Start::After(seq) => seq,
         };
-        let gap = self.has(Fault::GapAtCatchUp);
+        let fault = self.fault;
         let state = Arc::clone(&self.state);
         let follower = Follower {
             head,
@@ -312,7 +342,7 @@ impl Model {
             last,
             through,
             caught_up: false,
-            gap,
+            fault,
         };
         Box::pin(futures_util::stream::unfold(follower, async |mut follower| {
             loop {
@@ -333,13 +363,16 @@ struct Follower {
     last: Seq,
     through: Seq,
     caught_up: bool,
-    gap: bool,
+    fault: Option<Fault>,
 }
 
 impl Follower {
     fn step(&mut self) -> Option<Signal> {
         let state = self.state.lock().expect("no panic under the lock");
-        let covered = |event: &&Arc<Event>| event.seq > self.last && self.interest.covers(&event.path);
+        let above = |at: &Path| matches!(&self.interest, Interest::Touching(base) if at.is_ancestor_of(base));
+        let missed = |at: &Path| self.fault == Some(Fault::TouchingMissesAncestors) && above(at);
+        let covered =
+            |event: &&Arc<Event>| event.seq > self.last && self.interest.covers(&event.path) && !missed(&event.path);
         match state.log.iter().find(covered) {
             Some(event) if self.caught_up || event.seq <= self.through => {
                 self.last = event.seq;
@@ -349,7 +382,11 @@ impl Follower {
             _ => {
                 self.caught_up = true;
                 self.last = self.last.max(self.through);
-                self.last.0 += u64::from(self.gap);
+                match self.fault {
+                    Some(Fault::GapAtCatchUp) => self.last.0 += 1,
+                    Some(Fault::EventsTwice) => self.last = Seq(0),
+                    _ => {}
+                }
                 Some(Signal::CaughtUp { through: self.through })
             }
         }

@@ -215,7 +215,7 @@ fn values_are_read_as_types() {
         inner: Option<Value>,
     }
     let value = json(r#"{"title":"Dust","count":18446744073709551615,"inner":[1.0]}"#);
-    let record: Record<'_> = value.deserialize().unwrap();
+    let record: Record<'_> = value.read().unwrap();
     assert_eq!(
         record,
         Record {
@@ -233,6 +233,38 @@ fn values_are_read_as_types() {
     }
     assert!(json("0.5").to::<i128>().is_err());
     assert_eq!(json(r#""\ud83e\udd80""#).str().as_deref(), Some("🦀"));
+}
+
+/// A format that is not for people to read.
+struct Binary<D>(D);
+
+impl<'de, D: serde::Deserializer<'de>> serde::Deserializer<'de> for Binary<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_any(visitor)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[test]
+fn values_come_from_other_formats() {
+    let tree = serde_json::json!({"a": [1, 1.5, "x"]});
+    assert_eq!(
+        serde_json::from_value::<Value>(tree.clone()).unwrap(),
+        Value::try_from(tree).unwrap()
+    );
+    let text = |text: &'static str| Binary(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text));
+    assert_eq!(Value::deserialize(text(r#"{"a": 1}"#)).unwrap().json(), r#"{"a":1}"#);
+    assert!(Value::deserialize(text("{")).is_err());
 }
 
 #[test]

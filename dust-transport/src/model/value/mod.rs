@@ -346,20 +346,20 @@ impl Value {
     /// # Errors
     /// `Mismatch`.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
-        self.deserialize()
+        self.read()
     }
 
     /// Reads the value as a type that may borrow from it.
     ///
     /// ```
     /// use dust_transport::model::Value;
-    /// assert_eq!(Value::from("Dust").deserialize::<&str>()?, "Dust");
+    /// assert_eq!(Value::from("Dust").read::<&str>()?, "Dust");
     /// # Ok::<(), dust_transport::model::ValueError>(())
     /// ```
     ///
     /// # Errors
     /// `Mismatch`.
-    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ValueError> {
+    pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ValueError> {
         let mut json = serde_json::Deserializer::from_str(&self.0);
         // The depth is bounded already; an assembled value may be deeper than what serde_json takes from strangers.
         json.disable_recursion_limit();
