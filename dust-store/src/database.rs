@@ -1,9 +1,10 @@
 //! One engine with many stores.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use dust_layer::{Engine, Memory, Tenant};
+use dust_layer::{Disk, Engine, Limits, Memory, Tenant, disk};
 use dust_transport::error::Error;
 
 use crate::embedded::Embedded;
@@ -41,6 +42,13 @@ struct Shared<E: Engine> {
     open: Mutex<HashMap<StoreName, Weak<Store<E>>>>,
 }
 
+/// What the engines of this process take: single values may be large, as the data model has no limit of its own.
+const LIMITS: Limits = Limits {
+    key_bytes_max: 10_000,
+    value_bytes_max: 256 << 20,
+    transaction_bytes_max: 1 << 30,
+};
+
 impl Database<Memory> {
     /// Makes a database in memory, which goes with its last handle.
     ///
@@ -48,7 +56,44 @@ impl Database<Memory> {
     /// If the operating system starts no thread for the engine.
     #[must_use]
     pub fn memory() -> Self {
-        Self::on(Memory::new())
+        Self::on(Memory::with_limits(LIMITS))
+    }
+}
+
+impl Database<Disk> {
+    /// Opens the database in a folder, or makes one there if the folder is missing or empty. Blocks while it verifies what
+    /// is there, about a second per gigabyte.
+    ///
+    /// The folder is open for one database at a time, and until its last store and subscription are dropped.
+    ///
+    /// ```
+    /// use dust_store::Database;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// # let temporary = tempfile::tempdir().unwrap();
+    /// # let folder = temporary.path().join("bookmarks.dust");
+    /// let database = Database::open(&folder)?;
+    /// let links = database.store("acme/links").await?;
+    /// assert_eq!(links.head().await?.0, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Locked` if the folder is open elsewhere, `Format` if it is another version's or another program's, `Corrupt` if
+    /// it is damaged, `Storage` if the system refuses; no byte of any file is changed then.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(folder, disk::Options::default().limits(LIMITS), Options::default())
+    }
+
+    /// As [`open`](Database::open), with options of the engine and of the stores.
+    ///
+    /// # Errors
+    /// As [`open`](Database::open).
+    pub fn open_with(folder: impl AsRef<Path>, disk: disk::Options, options: Options) -> Result<Self, Error> {
+        let engine = Disk::open_with(folder, disk).map_err(of_read)?;
+        Ok(Self::with_options(engine, options))
     }
 }
 
@@ -94,11 +139,11 @@ impl<E: Engine + std::fmt::Debug> Database<E> {
     /// Dropping the future opens nothing; the store may have been created.
     pub async fn store(&self, name: &str) -> Result<Embedded, Error> {
         let name = StoreName::parse(name)?;
-        if let Some(store) = self.open().get(&name).and_then(Weak::upgrade) {
+        if let Some(store) = self.opened().get(&name).and_then(Weak::upgrade) {
             return Ok(Embedded::new(store));
         }
         let opened = Store::open(&self.shared.engine, name.clone(), self.shared.options.clone()).await?;
-        let mut open = self.open();
+        let mut open = self.opened();
         // Someone else may have opened it in the meantime; then theirs is the one.
         if let Some(store) = open.get(&name).and_then(Weak::upgrade) {
             return Ok(Embedded::new(store));
@@ -118,7 +163,7 @@ impl<E: Engine + std::fmt::Debug> Database<E> {
         Ok(names.iter().filter_map(|name| StoreName::parse(name).ok()).collect())
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<StoreName, Weak<Store<E>>>> {
+    fn opened(&self) -> MutexGuard<'_, HashMap<StoreName, Weak<Store<E>>>> {
         // Single inserts and removals: nothing is half done when the lock is released.
         self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,6 +12,9 @@ use crate::keyspace::Keyspace;
 /// How many pairs of a range are read at once.
 pub(crate) const PAGE_PAIRS: usize = 256;
 
+/// What a group writes beside its batches: the head, and the op ids that it forgets.
+const GROUP_BYTES_SPARE: usize = 1 << 20;
+
 /// A batch's view of the store: its own writes over those of the batches before it over what is committed.
 ///
 /// Reads are snapshot reads: the head, which every writer of the store reads and writes, settles all conflicts.

@@ -66,6 +66,29 @@ impl Embedded {
         block_on(Database::memory().store("local/memory")).expect("an empty engine in memory opens")
     }
 
+    /// Opens one store in a folder, or makes it; see [`Database::open`], which this does first, and [`Database::store`].
+    ///
+    /// ```
+    /// use dust_store::Embedded;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// # let temporary = tempfile::tempdir().unwrap();
+    /// # let folder = temporary.path().join("bookmarks.dust");
+    /// let store = Embedded::open(&folder, "acme/reading").await?;
+    /// assert_eq!(store.store_name().org(), "acme");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Database::open`] and [`Database::store`].
+    pub async fn open(folder: impl AsRef<std::path::Path>, store: &str) -> Result<Self, Error> {
+        // A wrong name makes no folder.
+        StoreName::parse(store)?;
+        Database::open(folder)?.store(store).await
+    }
+
     /// The same store, written in the name of another device.
     ///
     /// ```

@@ -10,4 +10,16 @@ mod conformance {
 
         dust_transport::transport_suite!(fresh);
     }
+
+    mod disk {
+        use dust_store::Embedded;
+        use tempfile::TempDir;
+
+        async fn fresh() -> (Embedded, TempDir) {
+            let folder = tempfile::tempdir().unwrap();
+            (Embedded::open(folder.path(), "acme/site").await.unwrap(), folder)
+        }
+
+        dust_transport::transport_suite!(fresh);
+    }
 }

@@ -8,7 +8,7 @@ use crate::error::Refusal;
 
 /// The members with this one put first.
 pub(super) fn add(current: Option<&Value>, member: &Value) -> Result<Value, Refusal> {
-    refuse_deep(member)?;
+    check("add_requires_value", member)?;
     let mut seen = HashSet::new();
     let members = std::iter::once(member.clone()).chain(members(current));
     Ok(Value::list(
@@ -20,7 +20,7 @@ pub(super) fn add(current: Option<&Value>, member: &Value) -> Result<Value, Refu
 
 /// The members without the first that equals this one.
 pub(super) fn remove(current: Option<&Value>, member: &Value) -> Result<Value, Refusal> {
-    refuse_deep(member)?;
+    check("remove_requires_value", member)?;
     let mut members = members(current);
     if let Some(at) = members.iter().position(|other| other == member) {
         members.remove(at);
@@ -33,8 +33,11 @@ fn members(current: Option<&Value>) -> Vec<Value> {
     current.and_then(Value::items).unwrap_or_default()
 }
 
-/// A member lies one level deeper in the list than it came.
-fn refuse_deep(member: &Value) -> Result<(), Refusal> {
+/// A member is not null, and lies one level deeper in the list than it came.
+fn check(code: &'static str, member: &Value) -> Result<(), Refusal> {
+    if member.is_null() {
+        return Err(Refusal::invalid(code, "null cannot be a member of a set"));
+    }
     let mut levels = 0_usize;
     let mut deepest = 0;
     let mut quoted = false;
@@ -115,7 +118,7 @@ mod tests {
         check(r#"["\u0061"]"#, r#""a""#, r#"["a"]"#);
         check("[7,7,8]", "9", "[9,7,8]");
         check("\"no list\"", "1", "[1]");
-        check("[null]", "null", "[null]");
+        check("[null]", "1", "[1,null]");
     }
 
     #[test]

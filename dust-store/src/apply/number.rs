@@ -7,7 +7,7 @@ use crate::error::Refusal;
 /// A number as it is added up.
 #[derive(Debug, Clone, Copy)]
 enum Number {
-    /// Wide enough for the sum of any two of `i64` and `u64`.
+    /// Wider than any sum that is kept.
     Integer(i128),
     Float(f64),
 }
@@ -16,12 +16,7 @@ impl Number {
     fn of(value: &Value) -> Result<Option<Self>, Refusal> {
         let text = value.json();
         match value.kind() {
-            ValueKind::Integer => text
-                .parse()
-                .ok()
-                .filter(fits)
-                .map(|n| Some(Self::Integer(n)))
-                .ok_or_else(overflow),
+            ValueKind::Integer => text.parse().ok().map(|n| Some(Self::Integer(n))).ok_or_else(overflow),
             ValueKind::Float => Ok(text.parse().ok().map(Self::Float)),
             _ => Ok(None),
         }
@@ -38,11 +33,6 @@ impl Number {
             Self::Float(number) => number,
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of a filter")]
-fn fits(number: &i128) -> bool {
-    (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(number)
 }
 
 fn overflow() -> Refusal {
@@ -71,14 +61,11 @@ pub(super) fn sum(current: Option<&Value>, by: &Value) -> Result<Value, Refusal>
     };
     match (current, by) {
         (Number::Integer(current), Number::Integer(by)) => {
-            let total = current + by;
-            if !fits(&total) {
-                return Err(overflow());
-            }
-            Ok(i64::try_from(total)
-                .map(Value::from)
+            let total = current.checked_add(by).ok_or_else(overflow)?;
+            let signed = i64::try_from(total).map(Value::from);
+            signed
                 .or_else(|_| u64::try_from(total).map(Value::from))
-                .unwrap_or_else(|_| Value::null()))
+                .map_err(|_| overflow())
         }
         (current, by) => Value::try_from(current.float() + by.float()).map_err(|_| overflow()),
     }
