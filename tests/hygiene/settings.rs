@@ -84,15 +84,15 @@ struct Task {
     #[dust(default)]
     stars: u32,
     #[dust(default = "high")]
-    priority: Option<String>,
+    priority: String,
     #[dust(skip)]
     password: String,
     #[dust(skip, default = "token")]
     token: String,
 }
 
-fn high() -> Option<String> {
-    Some("high".into())
+fn high() -> String {
+    "high".into()
 }
 
 fn token() -> String {
