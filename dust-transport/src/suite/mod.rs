@@ -181,7 +181,7 @@ macro_rules! __transport_tests {
 /// Runs the whole [`suite`](crate::suite), one `#[test]` per promise.
 ///
 /// The argument is an async function without parameters that gives a transport to a fresh, empty store and a guard that
-/// is dropped after it.
+/// is dropped after it. The tests bring their own runtime. See [`suite`](crate::suite) for an example.
 #[macro_export]
 macro_rules! transport_suite {
     ($fresh:expr) => {
@@ -208,7 +208,7 @@ pub fn all() -> Vec<(&'static str, Promise)> {
     __transport_promises!((collect)())
 }
 
-/// Runs one promise on a fresh store, in a runtime of its own.
+/// Runs one promise on a fresh store, in a runtime of its own on this thread.
 pub fn run<T, G>(fresh: impl AsyncFnOnce() -> (T, G), promise: Promise)
 where
     T: Transport,
