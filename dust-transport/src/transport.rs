@@ -67,6 +67,7 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     ///   `increment_requires_number_value`, `add_requires_value` and `remove_requires_value` for a value that does not fit
     ///   the op; the codes of `PathError` for a key that is no segment; a code of the store's choice for an increment of
     ///   what is no number.
+    /// * `NotSupported` for a subtree precondition without `Capabilities::subtree_preconditions`.
     ///
     /// `InvalidParams` with `invalid_params`, for the batch as a whole, if it is empty or above
     /// `Capabilities::batch_ops_max`.
@@ -111,7 +112,7 @@ pub struct Capabilities {
     pub subscribe: bool,
     /// The subtree preconditions (`Precondition::Subtree`, `SubtreeRevision`) are checked by the store, atomically.
     pub subtree_preconditions: bool,
-    /// Op ids are deduplicated by the store.
+    /// Op ids are deduplicated by the store; if not, they are only told to subscribers.
     pub op_ids: bool,
     /// The most ops in one batch.
     pub batch_ops_max: usize,

@@ -1,7 +1,8 @@
 //! The conformance suite of [`Transport`]: one function per promise.
 //!
 //! Each function takes a transport to a fresh, empty store and panics, naming what it saw, when a promise is broken. What
-//! a transport declares in [`Capabilities`](crate::transport::Capabilities) not to do is not asked of it. Every wait ends
+//! a transport declares in [`Capabilities`](crate::transport::Capabilities) not to do is not asked of it; only batches of 256 ops and
+//! pages of 50 leaves are taken for granted. Every wait ends
 //! after [`PATIENCE`], so that a broken implementation fails rather than hangs.
 //!
 //! An implementation runs them all, each as a test of its own, with one line:
@@ -124,6 +125,7 @@ macro_rules! __transport_promises {
             precondition::subtree_of_other_leaves_is_a_conflict,
             precondition::subtree_of_nothing_is_for_creation,
             precondition::subtree_revision_is_compared,
+            precondition::unsupported_subtree_preconditions_are_refused,
             batch::batch_takes_consecutive_seqs,
             batch::empty_batch_is_refused,
             batch::batch_is_limited_as_declared,

@@ -1,7 +1,7 @@
 //! Preconditions: compare-and-swap of leaves and of subtrees.
 
 use super::probe::{Probe, delete, json, path, set};
-use crate::error::ErrorKind::{Conflict, InvalidParams};
+use crate::error::ErrorKind::{Conflict, InvalidParams, NotSupported};
 use crate::model::{Batch, Op, Precondition, Seq};
 use crate::transport::Transport;
 
@@ -256,4 +256,22 @@ pub async fn subtree_revision_is_compared(transport: &dyn Transport) {
     store
         .refused(set("r", r#"{"a":1}"#).when(when(high)), Conflict, "conflict")
         .await;
+}
+
+/// A transport that cannot check subtrees refuses such a write rather than ignore the condition.
+pub async fn unsupported_subtree_preconditions_are_refused(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if transport.capabilities().subtree_preconditions {
+        return;
+    }
+    let revision = store.set("r/a", "1").await;
+    for when in [
+        subtree("r", &[("r/a", revision)]),
+        Precondition::SubtreeRevision {
+            root: path("r"),
+            revision,
+        },
+    ] {
+        store.refused(set("r/a", "2").when(when), NotSupported, "").await;
+    }
 }

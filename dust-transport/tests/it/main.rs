@@ -10,12 +10,35 @@ mod pattern;
 mod tidy;
 mod value;
 
-async fn fresh() -> (model::Model, ()) {
-    (model::Model::new(None), ())
+mod conformance {
+    use crate::model::Model;
+
+    async fn fresh() -> (Model, ()) {
+        (Model::new(None), ())
+    }
+
+    dust_transport::transport_suite!(fresh);
 }
 
-mod conformance {
-    use super::fresh;
+/// The promises that are left of a store that can do little.
+mod limited {
+    use crate::model::Model;
+    use dust_transport::transport::Capabilities;
+
+    async fn fresh() -> (Model, ()) {
+        let capabilities = Capabilities::full()
+            .with_subscribe(false)
+            .with_subtree_preconditions(false);
+        (
+            Model::limited(
+                capabilities
+                    .with_op_ids(false)
+                    .with_batch_ops_max(256)
+                    .with_page_leaves_max(50),
+            ),
+            (),
+        )
+    }
 
     dust_transport::transport_suite!(fresh);
 }

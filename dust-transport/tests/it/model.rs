@@ -29,6 +29,7 @@ pub(crate) struct Model {
     state: Arc<Mutex<State>>,
     head: watch::Sender<Seq>,
     device: DeviceId,
+    capabilities: Capabilities,
     fault: Option<Fault>,
 }
 
@@ -39,12 +40,21 @@ fn invalid(code: &'static str) -> Error {
 impl Model {
     /// An empty store that keeps every rule but at most one.
     pub(crate) fn new(fault: Option<Fault>) -> Self {
-        let device = DeviceId::random();
+        let (device, capabilities) = (DeviceId::random(), Capabilities::full());
         Self {
             state: Arc::default(),
             head: watch::Sender::new(Seq(0)),
             device,
+            capabilities,
             fault,
+        }
+    }
+
+    /// An empty store that can do no more than this.
+    pub(crate) fn limited(capabilities: Capabilities) -> Self {
+        Self {
+            capabilities,
+            ..Self::new(None)
         }
     }
 
@@ -127,6 +137,11 @@ impl Model {
             Precondition::Absent if leaf.is_some() => conflict("exists", leaf),
             Precondition::Absent if self.has(Fault::AbsentSeesSubtrees) && state.under(&op.path).next().is_some() => {
                 conflict("exists", None)
+            }
+            Precondition::Subtree { .. } | Precondition::SubtreeRevision { .. }
+                if !self.capabilities.subtree_preconditions =>
+            {
+                Err(Error::new(ErrorKind::NotSupported, "not_supported", ""))
             }
             Precondition::Subtree { root, leaves } => {
                 let found: Vec<(Path, Seq)> = state.under(root).map(|(at, leaf)| (at.clone(), leaf.2)).collect();
@@ -464,7 +479,7 @@ impl Transport for Model {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::full()
+        self.capabilities
     }
 
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {
@@ -489,6 +504,13 @@ impl Transport for Model {
     }
 
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {
-        Box::pin(async move { Ok(self.open(subscribe)) })
+        let unsupported = || Error::new(ErrorKind::NotSupported, "not_supported", "");
+        Box::pin(async move {
+            if self.capabilities.subscribe {
+                Ok(self.open(subscribe))
+            } else {
+                Err(unsupported())
+            }
+        })
     }
 }
