@@ -10,11 +10,13 @@ use dust_transport::model::Value;
 ///
 /// # Panics
 /// If the value does not serialise to JSON; the default of a field is the program's own.
+#[must_use]
 pub fn value<T: FieldValue>(value: &T) -> Value {
     Value::from_serialize(value).expect("the default of a field serialises")
 }
 
 /// The `Default` of a type as a field's default.
+#[must_use]
 pub fn default_value<T: Default + FieldValue>() -> Value {
     value(&T::default())
 }
@@ -25,6 +27,7 @@ pub fn validate<T: ::validator::Validate>(record: &T) -> Result<(), ValidationEr
 }
 
 /// The text of a slug. The bound is named here once, so that a slug that is no string is one error, on its type.
+#[must_use]
 pub fn slug<T: Slug>(slug: &T) -> &str {
     slug.as_ref()
 }

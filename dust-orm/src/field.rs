@@ -30,8 +30,11 @@ impl<S, T> Field<S, T> {
 impl<S: Schema, T> Field<S, T> {
     /// The definition of the field.
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the derive prints the index beside the table; only a handle written by hand can be off"
+    )]
     pub fn def(self) -> &'static FieldDef {
-        // The derive prints the index beside the table; only a hand-written handle can be off.
         &S::FIELDS[self.index]
     }
 
@@ -60,18 +63,18 @@ impl<S: Schema, T> fmt::Debug for Field<S, T> {
 pub trait FieldList<S> {
     /// The indexes of the fields.
     #[doc(hidden)]
-    fn indexes(&self) -> Vec<usize>;
+    fn indexes(self) -> Vec<usize>;
 }
 
 impl<S, T> FieldList<S> for Field<S, T> {
-    fn indexes(&self) -> Vec<usize> {
+    fn indexes(self) -> Vec<usize> {
         vec![self.index]
     }
 }
 
 impl<S, T, const N: usize> FieldList<S> for [Field<S, T>; N] {
-    fn indexes(&self) -> Vec<usize> {
-        self.iter().map(|field| field.index).collect()
+    fn indexes(self) -> Vec<usize> {
+        self.map(|field| field.index).to_vec()
     }
 }
 
@@ -80,7 +83,7 @@ macro_rules! tuples {
     ($first:ident $($name:ident)*) => {
         impl<S, $first: FieldList<S>, $($name: FieldList<S>),*> FieldList<S> for ($first, $($name,)*) {
             #[expect(non_snake_case, reason = "the type parameters name the elements too")]
-            fn indexes(&self) -> Vec<usize> {
+            fn indexes(self) -> Vec<usize> {
                 let ($first, $($name,)*) = self;
                 [$first.indexes(), $($name.indexes()),*].concat()
             }
@@ -109,14 +112,22 @@ impl<T> IntoField<Option<T>> for T {
     }
 }
 
-impl IntoField<String> for &str {
-    fn into_field(self) -> String {
-        self.into()
-    }
+macro_rules! text {
+    ($($type:ty),*) => {
+        $(
+            impl IntoField<String> for $type {
+                fn into_field(self) -> String {
+                    self.to_owned()
+                }
+            }
+
+            impl IntoField<Option<String>> for $type {
+                fn into_field(self) -> Option<String> {
+                    Some(self.to_owned())
+                }
+            }
+        )*
+    };
 }
 
-impl IntoField<Option<String>> for &str {
-    fn into_field(self) -> Option<String> {
-        Some(self.into())
-    }
-}
+text!(&str, &String);

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::changeset::Changeset;
-use crate::codec::{self, CastError};
+use crate::codec::{self, Ask, CastError};
 use dust_transport::model::Value;
 
 /// How the fields of a record lie in the store.
@@ -25,7 +25,7 @@ pub struct FieldDef {
     wire_name: &'static str,
     required: bool,
     stored: bool,
-    cast: Option<fn(&Value) -> Result<Value, CastError>>,
+    codec: Option<fn(Ask<'_>) -> Result<Value, CastError>>,
     default: Option<fn() -> Value>,
 }
 
@@ -34,7 +34,7 @@ impl FieldDef {
     #[must_use]
     pub const fn new<T: FieldValue>(name: &'static str) -> Self {
         Self {
-            cast: Some(codec::cast::<T>),
+            codec: Some(codec::answer::<T>),
             ..Self::opaque(name)
         }
     }
@@ -48,7 +48,7 @@ impl FieldDef {
             wire_name: name,
             required: false,
             stored: true,
-            cast: None,
+            codec: None,
             default: None,
         }
     }
@@ -120,8 +120,9 @@ impl FieldDef {
         self.stored
     }
 
-    pub(crate) fn caster(&self) -> Option<fn(&Value) -> Result<Value, CastError>> {
-        self.cast
+    /// What knows the type of the field; `None` where its encoding is its own affair.
+    pub(crate) fn codec(&self) -> Option<fn(Ask<'_>) -> Result<Value, CastError>> {
+        self.codec
     }
 
     pub(crate) fn default_value(&self) -> Option<Value> {

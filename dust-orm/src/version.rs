@@ -171,6 +171,12 @@ impl Conflict {
     /// Compares a change with what the store has now: the fields by index, or `None` where the record is gone.
     pub(crate) fn of<S: Schema>(changeset: &Changeset<S>, theirs: Option<(&[Option<Value>], Version)>) -> Self {
         let (theirs, version) = theirs.unzip();
+        // As a record would write it, so that what another client wrote as "5" is no change of a 5, nor an empty map
+        // that left no leaf one of an empty map. What does not load is compared as it lies there.
+        let theirs = theirs.map(|theirs| match codec::load::<S>(theirs) {
+            Ok(record) => codec::dump(&record).0,
+            Err(_) => theirs.to_vec(),
+        });
         let present = |value: Option<&Option<Value>>| value.cloned().flatten().filter(|value| !value.is_null());
         let fields = S::FIELDS
             .iter()
@@ -180,7 +186,7 @@ impl Conflict {
                 field: def.serde_name(),
                 base: present(changeset.base().and_then(|base| base.get(index))),
                 mine: changeset.change_list().get(index).cloned().unwrap_or_default(),
-                theirs: present(theirs.and_then(|theirs| theirs.get(index))),
+                theirs: present(theirs.as_ref().and_then(|theirs| theirs.get(index))),
             });
         Self {
             version,

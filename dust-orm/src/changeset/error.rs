@@ -13,7 +13,6 @@ pub struct FieldError {
     field: Cow<'static, str>,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     params: BTreeMap<Cow<'static, str>, serde_json::Value>,
 }
 
@@ -86,7 +85,7 @@ impl Errors {
     /// The field under which errors of the record as a whole stand.
     pub const RECORD: &'static str = "__all__";
 
-    /// The errors, in the order in which they were found.
+    /// The errors: after a cast or a check in the order of the fields, those of the record as a whole last.
     pub fn iter(&self) -> std::slice::Iter<'_, FieldError> {
         self.0.iter()
     }
@@ -121,6 +120,11 @@ impl Errors {
 
     pub(crate) fn remove(&mut self, field: &str) {
         self.0.retain(|error| error.field != field);
+    }
+
+    /// Sorts by a key of the field, so that the order does not depend on which check found what.
+    pub(crate) fn sort_by_field<K: Ord>(&mut self, key: impl Fn(&str) -> K) {
+        self.0.sort_by_key(|error| key(&error.field));
     }
 
     pub(crate) fn has(&self, field: &str) -> bool {

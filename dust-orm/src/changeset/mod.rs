@@ -4,6 +4,7 @@ mod cast;
 mod error;
 mod rule;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,7 +12,7 @@ use dust_transport::model::Value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{self, LoadError};
+use crate::codec;
 use crate::field::{Field, FieldList, IntoField};
 use crate::schema::Schema;
 pub use error::{Errors, FieldError};
@@ -78,11 +79,11 @@ impl<S: Schema> Changeset<S> {
     #[must_use]
     pub fn of(record: &S) -> Self {
         let mut changeset = Self::new();
-        match codec::dump(record) {
-            Ok(fields) => changeset.base = Some(fields),
-            Err(error) => changeset
-                .errors
-                .push(FieldError::new(error.field, "serialize", error.error)),
+        let (fields, errors) = codec::dump(record);
+        changeset.base = Some(fields);
+        for error in errors {
+            let field = error.field.unwrap_or(Cow::Borrowed(Errors::RECORD));
+            changeset.refuse(field, "serialize", error.error.to_string());
         }
         changeset
     }
@@ -120,9 +121,7 @@ impl<S: Schema> Changeset<S> {
     pub fn put<T: Serialize>(mut self, field: Field<S, T>, value: impl IntoField<T>) -> Self {
         match Value::from_serialize(&value.into_field()) {
             Ok(value) => self.set(field.index(), Some(value)),
-            Err(error) => self
-                .errors
-                .push(FieldError::new(field.name(), "serialize", error.to_string())),
+            Err(error) => self.refuse(field.name(), "serialize", error.to_string()),
         }
         self
     }
@@ -146,8 +145,8 @@ impl<S: Schema> Changeset<S> {
     pub fn add_error<T>(
         mut self,
         field: Field<S, T>,
-        code: impl Into<std::borrow::Cow<'static, str>>,
-        message: impl Into<std::borrow::Cow<'static, str>>,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
     ) -> Self {
         self.errors.push(FieldError::new(field.name(), code, message));
         self
@@ -179,10 +178,13 @@ impl<S: Schema> Changeset<S> {
         }
     }
 
-    /// The field as the record will have it: the change, else what the record has. `None` where it is absent.
+    /// The field as the record will have it: the change, else what the record has, else the default that
+    /// `#[dust(default)]` names. `None` where it is absent.
     #[must_use]
     pub fn get_field<T: DeserializeOwned>(&self, field: Field<S, T>) -> Option<T> {
-        codec::decode(self.value(field.index())?).ok()
+        let default = || field.def().default_value();
+        let value = self.value(field.index()).cloned().or_else(default)?;
+        codec::decode(&value).ok()
     }
 
     /// Whether a field changes.
@@ -234,7 +236,7 @@ impl<S: Schema> Changeset<S> {
 
     /// The slug that the record has or gets.
     pub(crate) fn slug(&self) -> Option<String> {
-        self.value(S::SLUG_INDEX)?.str().map(std::borrow::Cow::into_owned)
+        self.value(S::SLUG_INDEX)?.str().map(Cow::into_owned)
     }
 
     fn value(&self, index: usize) -> Option<&Value> {
@@ -265,16 +267,6 @@ impl<S: Schema> Changeset<S> {
         if let Some(slot) = self.changes.get_mut(index) {
             *slot = change;
         }
-    }
-}
-
-/// The error of a field that does not load, as the changeset reports it.
-fn load_error(error: LoadError) -> FieldError {
-    let field = error.field.unwrap_or(std::borrow::Cow::Borrowed(Errors::RECORD));
-    if error.missing {
-        FieldError::required(field)
-    } else {
-        FieldError::new(field, "cast", error.message)
     }
 }
 
@@ -313,6 +305,6 @@ impl<S: Schema> fmt::Debug for Changeset<S> {
         for (name, change) in self.changes() {
             changes.field(name, change);
         }
-        changes.field("errors", &self.errors).finish()
+        changes.field("errors", &self.errors).finish_non_exhaustive()
     }
 }

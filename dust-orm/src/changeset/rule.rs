@@ -2,18 +2,30 @@
 
 use std::borrow::Cow;
 
-use dust_transport::model::Path;
+use dust_transport::model::{Path, Value};
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use super::{Changeset, Errors, FieldChange, FieldError, load_error};
-use crate::codec;
-use crate::schema::Schema;
+use super::{Changeset, Errors, FieldChange, FieldError};
+use crate::codec::{self, Ask, LoadError};
+use crate::schema::{FieldDef, Schema};
 
 /// Finds every error of the changeset, so that a form can show them at once; the record, if there is none.
 pub(super) fn check<S: Schema>(changeset: &mut Changeset<S>) -> Option<S> {
     check_slug(changeset);
     check_required(changeset);
-    check_rules(changeset)
+    let record = check_rules(changeset);
+    changeset.errors.sort_by_field(field_order::<S>);
+    record.filter(|_| changeset.is_valid())
+}
+
+/// Errors stand in the order of the fields; those inside a nested one stand with it, those of the whole record last.
+pub(super) fn field_order<S: Schema>(field: &str) -> usize {
+    let holds = |name: &str| {
+        let rest = field.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let position = S::FIELDS.iter().position(|def| holds(def.serde_name()));
+    position.unwrap_or(S::FIELDS.len())
 }
 
 /// The slug must be there, be a path segment, and stay: changing it would make another record.
@@ -38,9 +50,7 @@ fn check_slug<S: Schema>(changeset: &mut Changeset<S>) {
         Some(slug) if slug.is_empty() => changeset.errors.push(FieldError::required(name)),
         Some(slug) => {
             if let Err(error) = Path::new(S::PREFIX.iter().copied().chain([slug.as_str()])) {
-                changeset
-                    .errors
-                    .push(FieldError::new(name, "slug", error.to_string()).with_param("reason", error.code()));
+                changeset.refuse(name, "slug", error.to_string());
             }
         }
     }
@@ -57,79 +67,119 @@ fn check_required<S: Schema>(changeset: &mut Changeset<S>) {
 
 /// Builds the record and runs the `validator` rules on it.
 ///
-/// The rules need a whole record. Where fields are missing or wrong, it is built around placeholders, and what the
-/// rules say of those is dropped, so that all that is wrong with the others is still found.
+/// The rules need a whole record. Where fields are missing or wrong, others stand in for them, and what the rules say of
+/// those is dropped, so that all that is wrong with the rest is still found.
 fn check_rules<S: Schema>(changeset: &mut Changeset<S>) -> Option<S> {
     let mut fields = changeset.merged();
-    let mut silent = vec![false; fields.len()];
-    for ((def, value), silent) in S::FIELDS.iter().zip(&mut fields).zip(&mut silent) {
-        if changeset.errors.has(def.serde_name()) {
-            *value = codec::placeholder(def);
-            *silent = true;
+    // What else can be tried in place of a field that is missing or wrong; `None` for one that is not.
+    let mut spares: Vec<Option<StandIns>> = Vec::with_capacity(fields.len());
+    for ((index, def), slot) in S::FIELDS.iter().enumerate().zip(&mut fields) {
+        let wrong = changeset.errors.has(def.serde_name());
+        let mut spare = wrong.then(|| stand_ins(changeset, index, def));
+        if let Some(spare) = &mut spare {
+            *slot = spare.next().flatten();
         }
+        spares.push(spare);
     }
     let record = loop {
-        match codec::load_unguarded::<S>(&fields) {
+        let error = match codec::load_unguarded::<S>(&fields) {
             Ok(record) => break record,
-            Err(error) => {
-                let index = S::FIELDS
-                    .iter()
-                    .position(|def| error.field.as_deref() == Some(def.serde_name()));
-                let known = index.and_then(|index| silent.get(index)).is_none_or(|silent| *silent);
-                if !known || index.is_none() {
-                    changeset.errors.push(load_error(error));
-                }
-                // A field more is wrong than was known: go on around a placeholder, once per field.
-                let index = index.filter(|_| !known)?;
-                *silent.get_mut(index)? = true;
-                *fields.get_mut(index)? = codec::placeholder(S::FIELDS.get(index)?);
-            }
-        }
+            Err(error) => error,
+        };
+        let Some((index, def)) = error.def::<S>() else {
+            changeset.errors.push(load_error(error));
+            return None;
+        };
+        let spare = spares.get_mut(index)?.get_or_insert_with(|| {
+            changeset.errors.push(load_error(error));
+            stand_ins(changeset, index, def)
+        });
+        *fields.get_mut(index)? = spare.next()?;
     };
     if let Err(errors) = record.rules() {
-        collect(changeset, &silent, &errors);
+        collect(changeset, &spares, &errors);
     }
-    changeset.is_valid().then_some(record)
+    Some(record)
 }
 
-/// In an update, a rule on a field that does not change has nothing to say: the record was accepted with it.
-fn collect<S: Schema>(changeset: &mut Changeset<S>, silent: &[bool], errors: &ValidationErrors) {
-    for (name, kind) in errors.errors() {
-        let index = S::FIELDS.iter().position(|def| def.name() == name);
-        let kept = |index| changeset.is_update() && changeset.changes.get(index) == Some(&FieldChange::Kept);
-        if index.is_some_and(|index| kept(index) || silent.get(index) == Some(&true)) {
-            continue;
+type StandIns = std::vec::IntoIter<Option<Value>>;
+
+/// What a field may read: nothing, what the record has, a sample of its type, or, where the type is not known, a value of
+/// each kind.
+fn stand_ins<S: Schema>(changeset: &Changeset<S>, index: usize, def: &FieldDef) -> StandIns {
+    let mut values = vec![None];
+    values.extend(changeset.base().and_then(|base| base.get(index)).cloned());
+    match def.codec() {
+        Some(answer) => values.extend(answer(Ask::Sample).ok().map(Some)),
+        None => {
+            let (text, list, map) = (Value::from(""), Value::list([]), Value::map::<&str>([]));
+            values.extend([text, Value::from(0_i64), Value::from(false), list, map].map(Some));
         }
-        let field = index
-            .and_then(|index| S::FIELDS.get(index))
-            .map_or(name.as_ref(), |def| def.serde_name());
-        collect_kind(&mut changeset.errors, field.to_owned(), kind);
+    }
+    values.into_iter()
+}
+
+/// The error of a field that does not load, as the changeset reports it.
+fn load_error(error: LoadError) -> FieldError {
+    let field = error.field.unwrap_or(Cow::Borrowed(Errors::RECORD));
+    if error.missing {
+        FieldError::required(field)
+    } else {
+        FieldError::new(field, "cast", "is invalid").with_param("reason", error.message)
     }
 }
 
-fn collect_kind(errors: &mut Errors, field: String, kind: &ValidationErrorsKind) {
+/// Takes over what the rules say of the fields that they are to be asked about.
+///
+/// In an update, a rule on a field that does not change has nothing to say, since the record was accepted with it; nor
+/// has one on a stand-in. A rule on the record as a whole concerns every field.
+fn collect<S: Schema, T>(changeset: &mut Changeset<S>, spares: &[Option<T>], errors: &ValidationErrors) {
+    let is_update = changeset.is_update();
+    let kept = |change: &FieldChange<Value>| is_update && *change == FieldChange::Kept;
+    let unchanged = changeset.changes.iter().all(kept);
+    let incomplete = spares.iter().any(Option::is_some);
+    let mut kinds: Vec<_> = errors.errors().iter().collect();
+    kinds.sort_by_key(|(name, _)| *name);
+    for (name, kind) in kinds {
+        let name = name.strip_prefix("r#").unwrap_or(name);
+        let field = S::FIELDS.iter().enumerate().find(|(_, def)| def.name() == name);
+        let silent = field.map_or(unchanged || incomplete, |(index, _)| {
+            changeset.changes.get(index).is_some_and(kept) || spares.get(index).is_some_and(Option::is_some)
+        });
+        if !silent {
+            let field = field.map_or(name, |(_, def)| def.serde_name());
+            collect_kind(&mut changeset.errors, field, kind);
+        }
+    }
+}
+
+fn collect_kind(errors: &mut Errors, field: &str, kind: &ValidationErrorsKind) {
     match kind {
         ValidationErrorsKind::Field(list) => list
             .iter()
-            .for_each(|error| errors.push(rule_error(field.clone(), error))),
+            .for_each(|error| errors.push(rule_error(field.to_owned(), error))),
         ValidationErrorsKind::Struct(nested) => {
-            for (name, kind) in nested.errors() {
-                collect_kind(errors, format!("{field}.{name}"), kind);
-            }
+            collect_nested(errors, field, nested);
         }
         ValidationErrorsKind::List(elements) => {
             for (index, nested) in elements {
-                for (name, kind) in nested.errors() {
-                    collect_kind(errors, format!("{field}[{index}].{name}"), kind);
-                }
+                collect_nested(errors, &format!("{field}[{index}]"), nested);
             }
         }
+    }
+}
+
+fn collect_nested(errors: &mut Errors, field: &str, nested: &ValidationErrors) {
+    let mut kinds: Vec<_> = nested.errors().iter().collect();
+    kinds.sort_by_key(|(name, _)| *name);
+    for (name, kind) in kinds {
+        collect_kind(errors, &format!("{field}.{name}"), kind);
     }
 }
 
 /// The code and the params of a rule pass through; `value`, which repeats the input, does not.
 fn rule_error(field: String, error: &ValidationError) -> FieldError {
-    let message = error.message.clone().unwrap_or_else(|| Cow::Borrowed("is invalid"));
+    let message = error.message.clone().unwrap_or(Cow::Borrowed("is invalid"));
     error.params.iter().filter(|(name, _)| name.as_ref() != "value").fold(
         FieldError::new(field, error.code.clone(), message),
         |found, (name, value)| found.with_param(name.clone(), value.clone()),

@@ -6,41 +6,30 @@
 use std::fmt;
 
 use dust_transport::model::Value;
-use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde_json::{Number, Value as Json};
 
-use super::CastError;
+use super::{CastError, RAW_JSON};
 
 /// Decodes a value leniently.
 pub(super) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, CastError> {
-    let json: Json = value.to().map_err(|error| CastError {
-        expected: String::new(),
-        detail: Some(error.to_string()),
-    })?;
+    let json: Json = value.to().map_err(|error| CastError::new(&error))?;
     T::deserialize(Lenient(json))
 }
 
 impl de::Error for CastError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            expected: String::new(),
-            detail: Some(message.to_string()),
-        }
+        Self::new(&message)
     }
 
+    // What was found is the user's own input; it is not repeated.
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self {
-            expected: expected.to_string(),
-            detail: None,
-        }
+        Self::new(&format_args!("expected {expected}"))
     }
 
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self {
-            expected: expected.to_string(),
-            detail: None,
-        }
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
     }
 }
 
@@ -75,6 +64,18 @@ impl Lenient {
         Err(self.unexpected(&visitor))
     }
 
+    /// A text of more digits than JSON numbers are held with here.
+    fn wide_integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CastError> {
+        match &self.0 {
+            Json::String(text) => match (text.parse(), text.parse()) {
+                (Ok(integer), _) => visitor.visit_i128(integer),
+                (_, Ok(integer)) => visitor.visit_u128(integer),
+                _ => Err(self.unexpected(&visitor)),
+            },
+            _ => self.integer(visitor),
+        }
+    }
+
     fn float<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CastError> {
         match self.number().and_then(|number| number.as_f64()) {
             Some(float) => visitor.visit_f64(float),
@@ -93,6 +94,14 @@ impl Lenient {
         };
         de::Error::invalid_type(found, expected)
     }
+}
+
+/// Keys are read leniently too: those of a map of integers are text.
+fn members<'de>(
+    fields: serde_json::Map<String, Json>,
+) -> MapDeserializer<'de, impl Iterator<Item = (Lenient, Lenient)>, CastError> {
+    let lenient = |(key, value)| (Lenient(Json::String(key)), Lenient(value));
+    MapDeserializer::new(fields.into_iter().map(lenient))
 }
 
 /// The number that the whole text is, as Ecto reads it: an optional sign, digits, a fraction, an exponent.
@@ -125,8 +134,9 @@ impl<'de> Deserializer<'de> for Lenient {
     type Error = CastError;
 
     forward! {
-        integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128;
+        integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64;
+        wide_integer: deserialize_i128 deserialize_u128;
         float: deserialize_f32 deserialize_f64;
         deserialize_any: deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf
             deserialize_unit deserialize_seq deserialize_map deserialize_identifier;
@@ -146,7 +156,7 @@ impl<'de> Deserializer<'de> for Lenient {
                 Ok(value)
             }
             Json::Object(fields) => {
-                let mut map = MapDeserializer::new(fields.into_iter().map(|(key, value)| (key, Lenient(value))));
+                let mut map = members(fields);
                 let value = visitor.visit_map(&mut map)?;
                 map.end()?;
                 Ok(value)
@@ -175,7 +185,17 @@ impl<'de> Deserializer<'de> for Lenient {
         self.deserialize_any(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CastError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CastError> {
+        if name == RAW_JSON {
+            return self
+                .0
+                .deserialize_newtype_struct(name, visitor)
+                .map_err(de::Error::custom);
+        }
         visitor.visit_newtype_struct(self)
     }
 
@@ -207,10 +227,14 @@ impl<'de> Deserializer<'de> for Lenient {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CastError> {
-        // What a variant holds is read strictly: forms and other clients send the bare names.
-        self.0
-            .deserialize_enum(name, variants, visitor)
-            .map_err(de::Error::custom)
+        match self.0 {
+            Json::Object(fields) if fields.len() == 1 => {
+                visitor.visit_enum(MapAccessDeserializer::new(members(fields)))
+            }
+            json => json
+                .deserialize_enum(name, variants, visitor)
+                .map_err(de::Error::custom),
+        }
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CastError> {

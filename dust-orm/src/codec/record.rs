@@ -8,6 +8,7 @@ use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::Ask;
 use crate::Schema;
 use crate::schema::FieldDef;
 
@@ -50,6 +51,14 @@ impl LoadError {
     }
 }
 
+impl LoadError {
+    /// The field that is wrong, with its index, where it is known.
+    pub(crate) fn def<S: Schema>(&self) -> Option<(usize, &'static FieldDef)> {
+        let name = self.field.as_deref()?;
+        S::FIELDS.iter().enumerate().find(|(_, def)| def.serde_name() == name)
+    }
+}
+
 impl de::Error for LoadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self {
@@ -76,17 +85,59 @@ pub(crate) fn load<S: Schema>(fields: &[Option<Value>]) -> Result<S, LoadError> 
 /// Builds a record: strictly first, then with the leniency of a cast, since other clients write too.
 pub(crate) fn load_unguarded<S: Schema>(fields: &[Option<Value>]) -> Result<S, LoadError> {
     let fields = with_defaults(S::FIELDS, fields);
+    build(&fields).or_else(|_| mend(&fields))
+}
+
+fn build<S: Schema>(fields: &[Option<Value>]) -> Result<S, LoadError> {
     S::deserialize(Record {
         defs: S::FIELDS,
-        fields: &fields,
+        fields,
     })
-    .or_else(|_| {
-        let lenient = loosen(S::FIELDS, &fields)?;
-        S::deserialize(Record {
-            defs: S::FIELDS,
-            fields: &lenient,
-        })
-    })
+}
+
+/// Builds a record that does not read as it lies there: casts what is there, and says for what is not there what its
+/// type has for absence, each time serde asks for one.
+fn mend<S: Schema>(fields: &[Option<Value>]) -> Result<S, LoadError> {
+    let mut fields = loosen(S::FIELDS, fields)?;
+    let mut mended: Vec<Option<LoadError>> = vec![None; fields.len()];
+    loop {
+        let error = match build::<S>(&fields) {
+            Ok(record) => return Ok(record),
+            Err(error) => error,
+        };
+        let Some((index, def)) = error.def::<S>() else {
+            return Err(error);
+        };
+        let (Some(slot), Some(first)) = (fields.get_mut(index), mended.get_mut(index)) else {
+            return Err(error);
+        };
+        if let Some(first) = first.take() {
+            return Err(first);
+        }
+        if !say_absent_otherwise(def, slot) {
+            return Err(error);
+        }
+        *first = Some(error);
+    }
+}
+
+/// Says in another way that a field is absent; false where it is not, or there is no other way.
+fn say_absent_otherwise(def: &FieldDef, slot: &mut Option<Value>) -> bool {
+    *slot = match (slot.as_ref(), def.codec()) {
+        // Serde demands a field with an encoding of its own, even where that reads null.
+        (None, None) => Some(Value::null()),
+        (Some(value), None) if value.is_null() => None,
+        // A newtype of an option reads null; an empty map leaves no leaf in a store, so a type that reads one was one.
+        (None, Some(answer)) => {
+            let empty = [Value::null(), Value::map::<&str>([])];
+            match empty.iter().find_map(|empty| answer(Ask::Load(empty)).ok()) {
+                Some(value) => Some(value),
+                None => return false,
+            }
+        }
+        (Some(_), _) => return false,
+    };
+    true
 }
 
 /// Gives absent fields the default that their definition names.
@@ -95,10 +146,9 @@ fn with_defaults<'a>(defs: &[FieldDef], fields: &'a [Option<Value>]) -> Cow<'a, 
     for (index, def) in defs.iter().enumerate() {
         if fields.get(index).is_some_and(Option::is_none)
             && let Some(default) = def.default_value()
+            && let Some(slot) = fields.to_mut().get_mut(index)
         {
-            if let Some(slot) = fields.to_mut().get_mut(index) {
-                *slot = Some(default);
-            }
+            *slot = Some(default);
         }
     }
     fields
@@ -109,27 +159,17 @@ pub(crate) fn is_blank(value: Option<&Value>) -> bool {
     value.is_none_or(|value| value.is_null() || value.json() == "\"\"")
 }
 
-/// Casts each field and gives absent ones their default.
+/// Casts each field that is there. A null that the type does not read is what clearing leaves behind: absent.
 fn loosen(defs: &[FieldDef], fields: &[Option<Value>]) -> Result<Vec<Option<Value>>, LoadError> {
-    let loosen = |(def, value): (&FieldDef, &Option<Value>)| match (value, def.caster()) {
-        (Some(value), Some(cast)) if !value.is_null() => cast(value)
-            .map(Some)
-            .map_err(|error| LoadError::at(def.serde_name(), &error)),
-        (Some(value), None) => Ok(Some(value.clone())),
-        _ => Ok(def.default_value().or_else(|| empty_map(def))),
+    let loosen = |(def, value): (&FieldDef, &Option<Value>)| match (value, def.codec()) {
+        (Some(value), Some(answer)) => match answer(Ask::Load(value)) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) if value.is_null() => Ok(def.default_value()),
+            Err(error) => Err(LoadError::at(def.serde_name(), &error)),
+        },
+        (value, _) => Ok(value.clone()),
     };
     defs.iter().zip(fields).map(loosen).collect()
-}
-
-/// An empty map leaves no leaf in a store, so an absent field whose type reads `{}` was one.
-fn empty_map(def: &FieldDef) -> Option<Value> {
-    // A type that reads null (an option) has a better word for absence, and serde knows it.
-    let caster = def.caster()?;
-    if caster(&Value::null()).is_ok() {
-        None
-    } else {
-        caster(&Value::map::<&str>([])).ok()
-    }
 }
 
 /// Drives a schema's own `Deserialize` from named values, without an intermediate tree.
@@ -183,21 +223,15 @@ impl<'de> MapAccess<'de> for Access<'de> {
             .value
             .take()
             .ok_or_else(|| <LoadError as de::Error>::custom("a value before its name"))?;
-        seed.deserialize(&mut serde_json::Deserializer::from_str(value.json()))
-            .map_err(|error| LoadError::at(def.serde_name(), &error))
+        let mut json = serde_json::Deserializer::from_str(value.json());
+        // A value's depth is bounded; one that a store assembled may be deeper than what serde_json takes from strangers.
+        json.disable_recursion_limit();
+        seed.deserialize(&mut json).map_err(|error| {
+            let message = error.to_string();
+            // Where in the value's text is nothing that the reader of the message has in front of them.
+            let place = message.rfind(" at line ").filter(|_| error.line() > 0);
+            let message = place.and_then(|place| message.get(..place)).unwrap_or(&message);
+            LoadError::at(def.serde_name(), &message)
+        })
     }
-}
-
-/// A value that the field's type reads, to build a record around a field that is missing.
-pub(crate) fn placeholder(def: &FieldDef) -> Option<Value> {
-    let caster = def.caster()?;
-    let candidates = [
-        Value::null(),
-        Value::from(""),
-        Value::from(0_i64),
-        Value::from(false),
-        Value::list([]),
-        Value::map::<&str>([]),
-    ];
-    candidates.into_iter().find_map(|value| caster(&value).ok())
 }
