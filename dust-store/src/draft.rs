@@ -157,12 +157,9 @@ impl<'t, T: Transaction> Draft<'t, T> {
             return Err(Refusal::too_large("a value", value.len(), self.limits.value_bytes_max));
         }
         self.bytes += key.len() + value.len();
-        if self.bytes > self.limits.transaction_bytes_max {
-            return Err(Refusal::too_large(
-                "a batch",
-                self.bytes,
-                self.limits.transaction_bytes_max,
-            ));
+        let bytes_max = self.limits.transaction_bytes_max.saturating_sub(GROUP_BYTES_SPARE);
+        if self.bytes > bytes_max {
+            return Err(Refusal::too_large("a batch", self.bytes, bytes_max));
         }
         self.writes.insert(key, Some(value));
         Ok(())

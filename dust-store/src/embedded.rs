@@ -165,7 +165,7 @@ trait AnyStore: Send + Sync {
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
     fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
     fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
-    fn write<'a>(self: Arc<Self>, device: &'a DeviceId, batch: Batch) -> BoxFuture<'a, Result<Written, Error>>;
+    fn write(self: Arc<Self>, device: &DeviceId, batch: Batch) -> BoxFuture<'_, Result<Written, Error>>;
     fn subscribe(self: Arc<Self>, subscribe: Subscribe) -> BoxFuture<'static, Result<EventStream, Error>>;
 }
 
@@ -202,7 +202,7 @@ impl<E: Engine> AnyStore for Store<E> {
         Box::pin(Self::exists(self, path))
     }
 
-    fn write<'a>(self: Arc<Self>, device: &'a DeviceId, batch: Batch) -> BoxFuture<'a, Result<Written, Error>> {
+    fn write(self: Arc<Self>, device: &DeviceId, batch: Batch) -> BoxFuture<'_, Result<Written, Error>> {
         Box::pin(async move { Self::write(&self, device, batch).await })
     }
 

@@ -125,20 +125,33 @@ pub(crate) fn of_commit(error: &Arc<LayerError>) -> Error {
     translate(error)
 }
 
+/// The error of a subscription, for each of those who follow.
+pub(crate) fn of_following(error: &Arc<LayerError>) -> Error {
+    translate(error).with_outcome(Outcome::NotApplied)
+}
+
 /// Chooses kind, code and outcome for a failure of the layer; the only place that does.
 fn translate(error: &Arc<LayerError>) -> Error {
     let (kind, outcome) = match &**error {
-        // The sequencer repeats these; what arrives here has been repeated in vain.
-        LayerError::Conflict | LayerError::TransactionTooOld => (ErrorKind::Storage, Outcome::NotApplied),
-        LayerError::CommitUnknown | LayerError::Io { .. } => (ErrorKind::Storage, Outcome::Unknown),
+        // The sequencer repeats conflicts; one that arrives here has been repeated in vain. An engine refuses with
+        // `Poisoned` what it has not begun.
+        LayerError::Conflict
+        | LayerError::TransactionTooOld
+        | LayerError::Poisoned { .. }
+        | LayerError::AccessedUnreadable
+        | LayerError::InvalidOperation(_)
+        | LayerError::Used
+        | LayerError::Directory(
+            DirectoryError::NotFound
+            | DirectoryError::Exists
+            | DirectoryError::ParentNotFound
+            | DirectoryError::Root
+            | DirectoryError::IntoItself
+            | DirectoryError::PrefixInUse,
+        ) => (ErrorKind::Storage, Outcome::NotApplied),
         LayerError::KeyTooLong { .. } | LayerError::ValueTooLarge { .. } | LayerError::TransactionTooLarge { .. } => {
             (ErrorKind::InvalidParams, Outcome::NotApplied)
         }
-        // An engine refuses with `Poisoned` what it has not begun.
-        LayerError::Poisoned { .. }
-        | LayerError::AccessedUnreadable
-        | LayerError::InvalidOperation(_)
-        | LayerError::Used => (ErrorKind::Storage, Outcome::NotApplied),
         LayerError::Corrupt { .. } | LayerError::Tuple(_) => (ErrorKind::Corrupt, Outcome::NotApplied),
         LayerError::Locked { .. } => (ErrorKind::Locked, Outcome::NotApplied),
         LayerError::Format { .. }
@@ -146,9 +159,8 @@ fn translate(error: &Arc<LayerError>) -> Error {
         | LayerError::Directory(
             DirectoryError::Version { .. } | DirectoryError::Partition | DirectoryError::LayerMismatch,
         ) => (ErrorKind::Format, Outcome::NotApplied),
-        LayerError::Directory(_) => (ErrorKind::Storage, Outcome::NotApplied),
         LayerError::Closed => (ErrorKind::Closed, Outcome::NotApplied),
-        // A failure that this version does not know may have happened at any moment.
+        // `CommitUnknown` and `Io`; a failure that this version does not know may have happened at any moment, too.
         _ => (ErrorKind::Storage, Outcome::Unknown),
     };
     let code = if kind == ErrorKind::InvalidParams {

@@ -3,8 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use dust_layer::Error as LayerError;
+use dust_transport::error::Error;
 use dust_transport::model::Event;
 use tokio::sync::watch;
+
+use crate::error::of_following;
+use crate::relay::Relay;
 
 /// Followers that are further behind read the log.
 const RECENT_EVENTS_MAX: usize = 4096;
@@ -12,10 +17,21 @@ const RECENT_EVENTS_MAX: usize = 4096;
 /// Bytes of paths and values that the recent events hold together at most.
 const RECENT_BYTES_MAX: usize = 8 << 20;
 
-#[derive(Debug)]
 pub(crate) struct Feed {
     head: watch::Sender<u64>,
     recent: Mutex<Recent>,
+    /// Looks out for what other nodes write.
+    lookout: Relay,
+    /// Why nothing more will come.
+    failure: Mutex<Option<Arc<LayerError>>>,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed")
+            .field("head", &self.head())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Consecutive events up to the head, or none.
@@ -48,6 +64,8 @@ impl Feed {
         Self {
             head: watch::Sender::new(head),
             recent: Mutex::default(),
+            lookout: Relay::default(),
+            failure: Mutex::default(),
         }
     }
 
@@ -59,6 +77,23 @@ impl Feed {
     /// A view of the head that tells when it moves.
     pub(crate) fn follow(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
+    }
+
+    /// What those who wait drive together.
+    pub(crate) fn lookout(&self) -> &Relay {
+        &self.lookout
+    }
+
+    /// Tells all who follow that nothing more will come.
+    pub(crate) fn fail(&self, error: LayerError) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
+        self.head.send_modify(|_| {});
+    }
+
+    /// Whether there is more to come.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map_or(Ok(()), |error| Err(of_following(error)))
     }
 
     /// Whether anyone follows, so that events are worth keeping at hand.

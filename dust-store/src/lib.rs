@@ -26,7 +26,7 @@
 //! | `database` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
 //! | `store`, `list`, `assemble` | the reads |
-//! | `sequencer`, `group` | the writes: one group of batches, one transaction, one commit |
+//! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
 //! | `dedup` | how long op ids are remembered |
 //! | `feed`, `subscription` | the events of what was committed |
@@ -51,6 +51,7 @@ mod list;
 mod name;
 mod options;
 mod precondition;
+mod relay;
 mod sequencer;
 mod store;
 mod subscription;

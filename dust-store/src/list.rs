@@ -97,7 +97,7 @@ impl<E: Engine> Store<E> {
         }
         let plan = Plan::of(query, &self.keys)?;
         let leaves = match query.select {
-            Select::Entries => self.scan(&plan, query, |path, value| entry(path, value)).await?,
+            Select::Entries => self.scan(&plan, query, entry).await?,
             Select::Keys | Select::Prefixes => {
                 let (paths, next) = self.scan(&plan, query, |path, _| Ok(path)).await?;
                 let items = match plan.prefixes_depth.filter(|_| query.select == Select::Prefixes) {

@@ -1,22 +1,24 @@
 //! The one place where a store is written: takes what is queued, commits it as one, answers and publishes.
 //!
-//! There is no thread and no task of its own. Whoever writes queues the batch and then waits for the reply or for the
-//! lead, whichever comes first. The one with the lead drives the group's future, which lives in the lead and not in the
-//! leader: when the leader's caller drops it, the next waiter drives on, and a short-lived thread in case there is none.
+//! There is no thread and no task of its own. Whoever writes queues the batch and, while waiting for the answer, drives
+//! the group that is under way. When the last of the writers is dropped in the middle of a group, a short-lived thread
+//! finishes it.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use dust_layer::Engine;
 use dust_transport::error::{Error, ErrorKind, Outcome};
 use dust_transport::model::{Batch, DeviceId};
 use dust_transport::transport::Written;
-use tokio::sync::{Mutex as Lead, MutexGuard as LeadGuard, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use crate::drive::block_on;
+use crate::relay::{Relay, Running};
 use crate::store::Store;
 
 /// A batch that waits for its group.
@@ -27,13 +29,13 @@ pub(crate) struct Pending {
     pub(crate) reply: oneshot::Sender<Result<Written, Error>>,
 }
 
-/// A group on its way, until it is committed, answered and published.
-type Group = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 #[derive(Default)]
 pub(crate) struct Sequencer {
     queue: Mutex<VecDeque<Pending>>,
-    lead: Lead<Option<Group>>,
+    relay: Relay,
+    writers: AtomicUsize,
+    /// Notified when a group has ended.
+    ended: Notify,
 }
 
 impl std::fmt::Debug for Sequencer {
@@ -66,86 +68,99 @@ impl Sequencer {
             queue.push_front(pending);
         }
     }
-}
 
-/// Who has the lead. Dropping it in the middle of a group hands the group on.
-struct Leader<'s, E: Engine> {
-    store: &'s Arc<Store<E>>,
-    group: Option<LeadGuard<'s, Option<Group>>>,
-}
-
-impl<E: Engine> Leader<'_, E> {
-    /// Drives the group that is under way, or else a group of all that is queued.
-    async fn round(&mut self) {
-        let Some(slot) = self.group.as_deref_mut() else { return };
-        if slot.is_none() {
-            let queued = self.store.sequencer.take();
-            if queued.is_empty() {
-                return;
-            }
-            *slot = Some(Box::pin(Arc::clone(self.store).run_group(queued)));
-        }
-        if let Some(group) = slot {
-            group.await;
-            *slot = None;
+    /// Waits for the end of the group that is under way, if there is one.
+    pub(crate) async fn idle(&self) {
+        let ended = self.ended.notified();
+        if self.relay.is_running() {
+            ended.await;
         }
     }
 }
 
-impl<E: Engine> Drop for Leader<'_, E> {
+/// A group of all that is queued.
+fn next_group<E: Engine>(store: &Arc<Store<E>>) -> Option<Running> {
+    let queued = store.sequencer.take();
+    if queued.is_empty() {
+        return None;
+    }
+    let store = Arc::clone(store);
+    Some(Box::pin(store.run_group(queued)))
+}
+
+/// Counts a caller who waits for an answer.
+struct Writer<'s, E: Engine>(&'s Arc<Store<E>>);
+
+impl<'s, E: Engine> Writer<'s, E> {
+    fn new(store: &'s Arc<Store<E>>) -> Self {
+        store.sequencer.writers.fetch_add(1, Ordering::SeqCst);
+        Self(store)
+    }
+}
+
+impl<E: Engine> Drop for Writer<'_, E> {
     fn drop(&mut self) {
-        let Some(mut group) = self.group.take() else { return };
+        let sequencer = &self.0.sequencer;
+        let others = sequencer.writers.fetch_sub(1, Ordering::SeqCst) - 1;
         if std::thread::panicking() {
-            // A future that has panicked cannot be driven on; those who wait for it learn that nobody will answer.
-            *group = None;
-        }
-        let unfinished = group.is_some();
-        drop(group);
-        if !unfinished {
-            return;
-        }
-        let store = Arc::clone(self.store);
-        let finish = move || block_on(async { lead(&store).await.round().await });
-        if let Err(error) = std::thread::Builder::new()
-            .name("dust-store-finish".into())
-            .spawn(finish)
-        {
-            tracing::warn!(%error, "a group of writes waits for the next writer");
+            // The group is gone with the panic.
+            sequencer.ended.notify_waiters();
+        } else if others == 0 && sequencer.relay.is_running() {
+            finish(Arc::clone(self.0));
         }
     }
 }
 
-async fn lead<E: Engine>(store: &Arc<Store<E>>) -> Leader<'_, E> {
-    let group = Some(store.sequencer.lead.lock().await);
-    Leader { store, group }
+/// Finishes the group that nobody drives any more.
+fn finish<E: Engine>(store: Arc<Store<E>>) {
+    let drive = move || {
+        let waiter = store.sequencer.relay.join();
+        block_on(poll_fn(|cx| waiter.poll(cx, || None)));
+        store.sequencer.ended.notify_waiters();
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("dust-store-finish".into())
+        .spawn(drive)
+    {
+        tracing::warn!(%error, "a group of writes waits for the next writer");
+    }
 }
 
 /// Queues a batch and waits until it is durable.
 pub(crate) async fn write<E: Engine>(store: &Arc<Store<E>>, device: &DeviceId, batch: Batch) -> Result<Written, Error> {
+    let _writer = Writer::new(store);
+    let waiter = store.sequencer.relay.join();
     let (reply, mut answer) = oneshot::channel();
     store.sequencer.queue().push_back(Pending {
         batch,
         device: device.clone(),
         reply,
     });
-    let mut turn = pin!(lead(store));
-    let first = poll_fn(|cx| {
-        if let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) {
-            return Poll::Ready(Err(answer));
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = poll_answer(&mut answer, cx) {
+            return Poll::Ready(answer);
         }
-        turn.as_mut().poll(cx).map(Ok)
-    });
-    let mut leader = match first.await {
-        Err(answer) => return answer.unwrap_or_else(|_| Err(unanswered())),
-        Ok(leader) => leader,
-    };
-    loop {
-        match answer.try_recv() {
-            Ok(answer) => return answer,
-            Err(oneshot::error::TryRecvError::Closed) => return Err(unanswered()),
-            Err(oneshot::error::TryRecvError::Empty) => leader.round().await,
+        while waiter.poll(cx, || next_group(store)).is_ready() {
+            store.sequencer.ended.notify_waiters();
+            // A group has ended, or there was none to form: then this batch has been in one. Not by polling, which may
+            // say that a task has run long enough.
+            match answer.try_recv() {
+                Ok(answer) => return Poll::Ready(answer),
+                Err(oneshot::error::TryRecvError::Closed) => return Poll::Ready(Err(unanswered())),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
         }
-    }
+        Poll::Pending
+    })
+    .await
+}
+
+type Answer = oneshot::Receiver<Result<Written, Error>>;
+
+fn poll_answer(answer: &mut Answer, cx: &mut Context<'_>) -> Poll<Result<Written, Error>> {
+    Pin::new(answer)
+        .poll(cx)
+        .map(|answer| answer.unwrap_or_else(|_| Err(unanswered())))
 }
 
 /// The group panicked.

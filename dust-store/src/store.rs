@@ -168,7 +168,8 @@ async fn check_format<T: Transaction>(
     }
 }
 
-fn decode_head(stored: Option<&[u8]>) -> Result<Head, Error> {
+/// The head of a store, which has none before its first op.
+pub(crate) fn decode_head(stored: Option<&[u8]>) -> Result<Head, Error> {
     match stored.map(Head::decode).transpose() {
         Ok(head) => Ok(head.unwrap_or_default()),
         Err(error) => Err(corrupt("the head does not decode").with_source(error)),

@@ -4,11 +4,12 @@
 //! the log, and sleeps until the head moves. A writer does not know how many there are or how slow they are.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dust_layer::{Engine, Transaction};
+use dust_layer::{Engine, Error as LayerError, Isolation, Transaction};
 use dust_transport::error::Error;
 use dust_transport::model::{DeviceId, Event, OpId, Path, Seq, Value};
 use dust_transport::transport::{EventStream, Interest, Signal, Start, Subscribe};
@@ -16,7 +17,7 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::codec::Record;
+use crate::codec::{Head, Record};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
 use crate::store::Store;
@@ -70,6 +71,38 @@ impl<E: Engine> Store<E> {
         Ok(Box::pin(Subscription::Idle(Box::new(cursor))))
     }
 
+    /// Waits until the stored head is beyond a sequence number, and publishes it; this is how what other nodes write gets
+    /// here. The subscribers that wait drive it together.
+    async fn look_out(self: Arc<Self>, seq: u64) {
+        if let Err(error) = self.try_look_out(seq).await {
+            self.feed.fail(error);
+        }
+    }
+
+    async fn try_look_out(&self, seq: u64) -> Result<(), LayerError> {
+        let transaction = self.engine.begin();
+        let stored = transaction.get(self.keys.head(), Isolation::Snapshot).await?;
+        let watch = transaction.watch(self.keys.head());
+        transaction.commit().await?;
+        drop(transaction);
+        let is_beyond = |stored: Option<Vec<u8>>| {
+            stored
+                .as_deref()
+                .map(Head::decode)
+                .is_some_and(|head| head.is_ok_and(|head| head.seq > seq))
+        };
+        if !is_beyond(stored) {
+            watch.await?;
+        }
+        // If it was this node, its group publishes the events itself, so that they are at hand.
+        self.sequencer.idle().await;
+        let stored = self.engine.begin().get(self.keys.head(), Isolation::Snapshot).await?;
+        if let Some(Ok(head)) = stored.as_deref().map(Head::decode) {
+            self.feed.advance(head.seq);
+        }
+        Ok(())
+    }
+
     /// The committed ops after a sequence number, in order, at most `limit`.
     pub(crate) async fn events(&self, after: u64, limit: usize) -> Result<Vec<Arc<Event>>, Error> {
         let range = self.keys.records_after(after);
@@ -118,11 +151,26 @@ impl<E: Engine> Cursor<E> {
                 for event in self.next_events().await? {
                     self.look_at(event);
                 }
-            } else if self.head.changed().await.is_err() {
-                // The cursor holds the store and with it the sender.
-                return Err(corrupt("the store is gone"));
+            } else {
+                self.wait().await?;
             }
         }
+    }
+
+    /// Sleeps until the head moves, by this node or another.
+    async fn wait(&mut self) -> Result<(), Error> {
+        let (store, seq) = (&self.store, self.seq);
+        let waiter = store.feed.lookout().join();
+        let mut moved = pin!(self.head.changed());
+        poll_fn(|cx| {
+            // The sender lives as long as the store, which the cursor holds.
+            if moved.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            waiter.poll(cx, || Some(Box::pin(Arc::clone(store).look_out(seq))))
+        })
+        .await;
+        store.feed.check()
     }
 
     fn look_at(&mut self, event: Arc<Event>) {
