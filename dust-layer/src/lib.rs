@@ -1,4 +1,48 @@
-//! dust-layer
+//! A transactional keyspace in the manner of `FoundationDB`: ordered byte strings, strictly serializable transactions,
+//! tuple keys, directories and tenants, on engines that run in the process.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), dust_layer::Error> {
+//! use dust_layer::{Disk, Isolation, Tenant, Transaction, transact};
+//! # let temporary = tempfile::tempdir().unwrap();
+//! # let folder = temporary.path().join("store.dust");
+//!
+//! let disk = Disk::open(&folder)?;
+//! let tenant = Tenant::create_or_open(&disk, "acme", "reading").await?;
+//! let key = tenant.pack(&("visits", "dust"));
+//! let (visits, _) = transact(&disk, |tx| {
+//!     let key = key.clone();
+//!     async move {
+//!         let visits = tx.get(&key, Isolation::Serializable).await?.map_or(0, |value| value[0]) + 1;
+//!         tx.set(&key, &[visits]);
+//!         Ok::<_, dust_layer::Error>(visits)
+//!     }
+//! })
+//! .await?;
+//! assert_eq!(visits, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is not a server, knows neither paths nor JSON nor users, and keeps no old versions beyond what open transactions
+//! pin. Directory partitions and native tenants of `FoundationDB` are left out.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`engine`] | the contract [`Engine`] and [`Transaction`], and one pipeline for the engines in the process |
+//! | [`engine::memory`] | [`Memory`]: the reference, and a store that nothing outlives |
+//! | [`disk`] | [`Disk`]: a durable store in a folder |
+//! | [`faults`] | failing writes, failing syncs and power cuts on demand |
+//! | [`transaction`] | [`transact`]: the retry loop |
+//! | [`tuple`](mod@tuple) | ordered encoding of typed keys |
+//! | [`directory`] | names for short key prefixes |
+//! | [`tenant`] | [`Tenant`]: a part of the keyspace of one's own |
+//! | [`error`] | [`Error`] |
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `suite` | the module `suite`: every promise of [`Engine`] as a test for one's own implementation |
 
 pub mod directory;
 pub mod engine;

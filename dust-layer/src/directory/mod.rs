@@ -6,7 +6,7 @@
 mod allocator;
 mod node;
 
-use node::{Access, NODE_PREFIX, Node, check_version, is_prefix_free};
+use node::{Access, NODE_PREFIX, Node, PARTITION, check_version, is_prefix_free};
 
 use crate::engine::{Direction, Isolation, RangeRead, Transaction};
 use crate::error::{DirectoryError, Error};
@@ -233,6 +233,9 @@ async fn find<T: Transaction>(transaction: &T, path: &[String]) -> Result<Option
 async fn reach<T: Transaction>(transaction: &T, path: &[String], layer: &[u8], mode: Mode) -> Result<Directory, Error> {
     if path.is_empty() {
         return Err(DirectoryError::Root.into());
+    }
+    if layer == PARTITION {
+        return Err(DirectoryError::Partition.into());
     }
     check_version(
         transaction,

@@ -10,7 +10,7 @@ pub(super) const NODE_PREFIX: &[u8] = &[0xfe];
 /// Tuple element under which a node keeps its children.
 const SUBDIRECTORIES: i64 = 0;
 /// The layer id of a partition.
-const PARTITION: &[u8] = b"partition";
+pub(super) const PARTITION: &[u8] = b"partition";
 
 /// A directory as the tree stores it: its content prefix and the keys named after it.
 #[derive(Debug, Clone)]

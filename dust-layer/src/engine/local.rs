@@ -155,7 +155,7 @@ impl LocalTransaction {
         if state.used || state.broken.is_some() {
             return;
         }
-        let built = checked.and_then(|()| {
+        let mutation = checked.and_then(|()| {
             let bytes_max = self.pipeline.limits().transaction_bytes_max;
             let bytes = state.bytes.saturating_add(bytes);
             if bytes > bytes_max {
@@ -164,7 +164,7 @@ impl LocalTransaction {
             state.bytes = bytes;
             build(&mut state.overlay)
         });
-        match built {
+        match mutation {
             Ok(mutation) => state.mutations.push(mutation),
             Err(error) => state.broken = Some(error),
         }

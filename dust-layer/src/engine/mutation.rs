@@ -1,6 +1,6 @@
 //! The writes of a transaction as they travel to the committer.
 
-use super::storage::{Batch, Bytes, Snapshot};
+use super::storage::{Batch, Bytes, Entry, Snapshot};
 use super::{Atomic, Pairs};
 use crate::error::Error;
 
@@ -130,8 +130,9 @@ pub(super) fn apply(
             Mutation::Atomic(atomic, key, operand) => {
                 written(Written::Key(key));
                 let value = match batch.get(key) {
-                    Some(current) => atomic.apply(current.map(|value| &**value), operand),
-                    None => atomic.apply(snapshot.get(key)?.as_deref(), operand),
+                    Entry::Set(current) => atomic.apply(Some(current), operand),
+                    Entry::Cleared => atomic.apply(None, operand),
+                    Entry::Untouched => atomic.apply(snapshot.get(key)?.as_deref(), operand),
                 };
                 batch.put(Bytes::clone(key), Some(value.into()));
             }

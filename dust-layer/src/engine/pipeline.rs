@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::mutation::{self, Conflicts, Mutation, Written};
 use super::queue::Queue;
 use super::resolver::Resolver;
-use super::storage::{Batch, Snapshot, Storage};
+use super::storage::{Batch, Entry, Snapshot, Storage};
 use super::watch::{Pending, Seen, Watches};
 use super::{Committed, Limits, Version};
 use crate::error::Error;
@@ -143,7 +143,9 @@ impl Pipeline {
     /// Activates the watches of a transaction that wrote nothing.
     pub(super) fn activate(&self, pending: Vec<Pending>) {
         if self.check().is_err() {
-            pending.into_iter().for_each(|watch| watch.fail(self.refusal()));
+            for watch in pending {
+                watch.fail(self.refusal());
+            }
             return;
         }
         self.shared.watches.activate(pending, |key| match self.latest() {
@@ -288,10 +290,13 @@ impl Committer {
         }
         let mut watches = request.watches;
         for watch in &mut watches {
-            if matches!(watch.seen, Seen::Commit)
-                && let Some(value) = batch.get(&watch.key)
-            {
-                watch.seen = Seen::Value(value.map(|value| value.to_vec()));
+            if !matches!(watch.seen, Seen::Commit) {
+                continue;
+            }
+            match batch.get(&watch.key) {
+                Entry::Set(value) => watch.seen = Seen::Value(Some(value.to_vec())),
+                Entry::Cleared => watch.seen = Seen::Value(None),
+                Entry::Untouched => {}
             }
         }
         Ok(Accepted {
@@ -327,7 +332,9 @@ impl Committer {
         }
         let current = |key: &[u8]| published.snapshot.get(key);
         if !self.shared.watches.is_idle() {
-            self.shared.watches.fire(|key| batch.get(key).is_some(), current);
+            self.shared
+                .watches
+                .fire(|key| !matches!(batch.get(key), Entry::Untouched), current);
         }
         self.shared.watches.activate(pending, current);
     }

@@ -37,13 +37,23 @@ impl Batch {
         }
     }
 
-    /// The value of `key` after this batch, as far as the batch decides it.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Option<&Bytes>> {
+    /// What the batch makes of `key`.
+    pub(super) fn get(&self, key: &[u8]) -> Entry<'_> {
         match self.points.get(key) {
-            Some(value) => Some(value.as_ref()),
-            None => self.cleared.contains(key).then_some(None),
+            Some(Some(value)) => Entry::Set(value),
+            Some(None) => Entry::Cleared,
+            None if self.cleared.contains(key) => Entry::Cleared,
+            None => Entry::Untouched,
         }
     }
+}
+
+/// What a batch makes of one key.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry<'a> {
+    Set(&'a Bytes),
+    Cleared,
+    Untouched,
 }
 
 /// One version of the store. It stays as it is whatever is applied later.

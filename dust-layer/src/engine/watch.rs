@@ -154,11 +154,6 @@ impl Watches {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.lock().values().map(Vec::len).sum()
-    }
 }
 
 /// Waits for a watch; dropping it takes the watch back.

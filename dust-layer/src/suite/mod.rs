@@ -1,10 +1,14 @@
-//! The conformance suite of [`Engine`](crate::Engine), for the tests of an implementation.
+//! The conformance suite of [`Engine`], for the tests of an implementation.
 //!
 //! Each promise is one function that takes a fresh engine; [`engine_suite!`](crate::engine_suite) makes a test of each.
 //!
 //! ```
 //! dust_layer::engine_suite!((dust_layer::Memory::new(), ()));
 //! ```
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "every promise panics when it is not kept; that is what a suite is"
+)]
 
 pub mod commit;
 pub mod concurrency;
@@ -150,6 +154,7 @@ fn text(pairs: &Pairs) -> String {
         .join(" ")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what `get` returns")]
 fn some(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(bytes.to_vec())
 }

@@ -1,4 +1,9 @@
 //! The tests of the crate as its users see it: one binary, since linking is what costs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
 
 mod directory;
 mod disk;

@@ -152,9 +152,10 @@ impl Disk {
     /// # Ok::<(), dust_layer::Error>(())
     /// ```
     pub fn open_with(folder: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
-        let folder = Folder::open(folder.as_ref(), |file| create_data(file, &options))?;
-        let storage = DiskStorage::open(folder, &options)?;
-        let pipeline = Pipeline::start(Box::new(storage), options.limits)?;
+        let folder = Folder::open(folder.as_ref(), |file| create_data(file, options.cache_bytes))?;
+        let limits = options.limits;
+        let storage = DiskStorage::open(folder, options)?;
+        let pipeline = Pipeline::start(Box::new(storage), limits)?;
         Ok(Self {
             pipeline: Arc::new(pipeline),
         })
@@ -178,9 +179,9 @@ impl Engine for Disk {
 }
 
 /// Writes an empty database into a new file.
-fn create_data(file: std::fs::File, options: &Options) -> Result<(), Error> {
+fn create_data(file: std::fs::File, cache_bytes: usize) -> Result<(), Error> {
     let (backend, _) = Backend::new(file, Gate::Open, Faults::default())?;
-    let database = open_database(backend, Check::Structure, options)?;
+    let database = open_database(backend, Check::Structure, cache_bytes)?;
     let transaction = database.begin_write().map_err(store_error)?;
     transaction.open_table(PAIRS).map_err(store_error)?;
     transaction.open_table(RESERVED).map_err(store_error)?;
@@ -188,9 +189,9 @@ fn create_data(file: std::fs::File, options: &Options) -> Result<(), Error> {
     database.close().map_err(store_error)
 }
 
-fn open_database(backend: Backend, check: Check, options: &Options) -> Result<Database, Error> {
+fn open_database(backend: Backend, check: Check, cache_bytes: usize) -> Result<Database, Error> {
     Database::builder()
-        .set_cache_size(options.cache_bytes)
+        .set_cache_size(cache_bytes)
         .set_check_integrity_on_open(check == Check::Full)
         .create_with_backend(backend)
         .map_err(open_error)
@@ -235,10 +236,16 @@ struct DiskStorage {
 }
 
 impl DiskStorage {
-    fn open(mut folder: Folder, options: &Options) -> Result<Self, Error> {
-        let (backend, valve) = Backend::new(folder.open_data()?, Gate::Shut, options.faults.clone())?;
+    fn open(mut folder: Folder, options: Options) -> Result<Self, Error> {
+        let Options {
+            cache_bytes,
+            check,
+            faults,
+            ..
+        } = options;
+        let (backend, valve) = Backend::new(folder.open_data()?, Gate::Shut, faults)?;
         let opened = uninterrupted(|| {
-            let database = open_database(backend, options.check, options)?;
+            let database = open_database(backend, check, cache_bytes)?;
             let reserved = read_reserved(&database)?;
             Ok((database, reserved))
         });
