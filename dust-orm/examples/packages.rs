@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
+use dust_orm::Subscription;
 use dust_orm::prelude::*;
 use futures_util::StreamExt as _;
 
@@ -69,35 +70,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
 
     let graph = read_graph()?;
-    let mut changes = repo.subscribe::<Package>().changes_only().await?;
-    assert_eq!(changes.next().await.transpose()?, Some(Change::Ready));
-
     let start = Instant::now();
     let written = store(&repo, &found, &graph).await?;
     let elapsed = start.elapsed();
-    let reviewed = review(&repo, graph.keys().take(REVIEWS)).await?;
-
-    // Reviews come after the writes, so the last of them is the last change to wait for.
-    let mut reported = BTreeSet::new();
-    let mut reviews_reported = 0;
-    while reviews_reported < reviewed.len() {
-        match changes.next().await.ok_or("the subscription has ended")?? {
-            Change::Upserted(package) => {
-                let earlier = found.get(&package.slug).map_or(0, |package| package.reviews);
-                reviews_reported += usize::from(package.reviews > earlier);
-                reported.insert(package.slug);
-            }
-            other => println!("  {other:?}"),
-        }
-    }
 
     println!("{} packages read, {written} written in {elapsed:.1?}", graph.len());
     print_licenses(&repo.all().await?);
-    println!("\n{:<44} {:>8}  review", "reviewed with compare-and-swap", "revision");
+    // Some packages are reviewed while a subscription in the same program reports what changes.
+    let mut changes = repo.subscribe::<Package>().changes_only().await?;
+    let slugs: BTreeSet<&String> = graph.keys().take(REVIEWS).collect();
+    println!("\n{:<44} {:>8}  reviews", "reviewed with compare-and-swap", "revision");
+    let (reviewed, reported) = tokio::try_join!(review(&repo, &slugs), report(&mut changes, &slugs))?;
     for (slug, revision, reviews) in reviewed {
         println!("{slug:<44} {revision:>8}  {reviews}");
     }
-    println!("\nthe subscription reported {} changed packages", reported.len());
+    println!("\nthe subscription reported");
+    for package in reported {
+        println!("{:<44} {:>8}  {}", package.slug, "", package.reviews);
+    }
     show_conflict(&repo, graph.keys().next().ok_or("the graph is empty")?).await?;
 
     let slug = format!("{:06}", runs.len() + 1);
@@ -139,8 +129,8 @@ async fn store(
     Ok(changed.len())
 }
 
-/// Counts a review of each package, by compare-and-swap: slug, revision and number of reviews.
-async fn review(repo: &Repo, slugs: impl Iterator<Item = &String>) -> Result<Vec<(String, Seq, u32)>, Box<dyn Error>> {
+/// Counts a review of each package, by compare-and-swap: slug, revision before and number of reviews.
+async fn review(repo: &Repo, slugs: &BTreeSet<&String>) -> Result<Vec<(String, Seq, u32)>, Box<dyn Error>> {
     let mut reviewed = Vec::new();
     for slug in slugs {
         let found = repo.get_versioned::<Package>(slug).await?.ok_or("just written")?;
@@ -149,6 +139,21 @@ async fn review(repo: &Repo, slugs: impl Iterator<Item = &String>) -> Result<Vec
         reviewed.push((package.slug, found.version().revision(), package.reviews));
     }
     Ok(reviewed)
+}
+
+/// The packages as the subscription reports them, until it has reported each of `slugs`.
+async fn report(
+    changes: &mut Subscription<Package>,
+    slugs: &BTreeSet<&String>,
+) -> Result<Vec<Package>, Box<dyn Error>> {
+    let mut reported: Vec<Package> = Vec::new();
+    while reported.len() < slugs.len() {
+        match changes.next().await.ok_or("the subscription has ended")?? {
+            Change::Upserted(package) if slugs.contains(&package.slug) => reported.push(package),
+            _ => {}
+        }
+    }
+    Ok(reported)
 }
 
 /// What a writer sees that comes second: base, mine and theirs of the fields that clash.

@@ -42,6 +42,11 @@
 //! |---|---|
 //! | `embedded` (default) | `Repo::memory` and `Repo::embedded`: the store in the process |
 
+/// The README's snippets are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 #[doc(hidden)]
 pub mod __private;
 mod changeset;
