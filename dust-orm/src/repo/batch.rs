@@ -21,6 +21,24 @@ impl Repo {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outcome unknown; with [`Batch::op_id`] the same batch can be sent again.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.insert(link("old")).await?;
+    /// let written = repo.batch_write(Batch::new().insert(link("new")).delete::<Link>("old")).await?;
+    /// assert_eq!(written.ops, 2);
+    /// assert_eq!(repo.all::<Link>().await?, [link("new")]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn batch_write(&self, batch: Batch) -> Result<BatchWritten, BatchError> {
         if batch.items.is_empty() {
             return Err(Error::new(ErrorKind::NothingToWrite, "the batch is empty").into());
@@ -70,6 +88,29 @@ struct Item {
 /// Inserts, updates and deletes, of any schemas, that are committed together or not at all.
 ///
 /// `if_match` and `if_absent` belong to the item before them.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// let batch = Batch::new()
+///     .insert(link("a")).if_absent()
+///     .delete::<Link>("b").if_match(7);
+/// assert_eq!(batch.len(), 2);
+///
+/// let refused = repo.batch_write(batch).await.unwrap_err();
+/// assert!(refused.is_conflict());
+/// assert_eq!(refused.dust().and_then(|error| error.item()), Some(1));
+/// assert_eq!(repo.all::<Link>().await?, []);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Default)]
 #[must_use = "a batch is sent by `Repo::batch_write`"]
 pub struct Batch {
@@ -190,6 +231,22 @@ impl fmt::Debug for Batch {
 }
 
 /// A batch that was committed.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// let written = repo.batch_write(Batch::new().insert(link("a")).insert(link("b"))).await?;
+/// assert_eq!((written.seq, written.ops), (Some(Seq(2)), 2));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchWritten {
     /// The sequence number of its last op; `None` where nothing had changed and nothing was sent.
@@ -199,6 +256,28 @@ pub struct BatchWritten {
 }
 
 /// Why a batch was not committed.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// let empty = Link::changeset(&[("slug", "a")]);
+/// match repo.batch_write(Batch::new().insert(link("b")).insert(empty)).await {
+///     Err(BatchError::Invalid { index, schema, errors }) => {
+///         assert_eq!((index, schema), (1, "Link"));
+///         assert_eq!(errors.to_string(), "title: can't be blank");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum BatchError {
     /// An item is not valid; nothing was sent.

@@ -48,6 +48,27 @@ impl Repo {
     ///
     /// # Panics
     /// Outside a tokio runtime, which carries the upstream subscription.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// let mut first = repo.broadcast::<Link>("links").await?;
+    /// let mut second = repo.broadcast::<Link>("links").await?;
+    /// repo.insert(link("dust")).await?;
+    /// for listener in [&mut first, &mut second] {
+    ///     let change = listener.next().await.expect("the upstream subscription is open");
+    ///     assert_eq!(*change, Change::Upserted(link("dust")));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn broadcast<S: Schema>(&self, topic: &str) -> Result<Listener<S>, Error> {
         let key = (TypeId::of::<S>(), topic.to_owned());
         if let Some(listener) = self.inner.bridges.listen(&key) {
@@ -104,6 +125,23 @@ fn listen<S: Schema>(bridges: &HashMap<Key, Weak<dyn Any + Send + Sync>>, key: &
 }
 
 /// One listener of [`Repo::broadcast`]; dropping it stops the listening.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// let mut listener: dust_orm::Listener<Link> = repo.broadcast("links").await?;
+/// repo.delete::<Link>("nothing").await?;
+/// assert_eq!(listener.next().await.as_deref(), Some(&Change::Deleted("nothing".into())));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Listener<S> {
     receiver: broadcast::Receiver<Arc<Change<S>>>,
     /// The last listener to let go of it ends the upstream subscription.

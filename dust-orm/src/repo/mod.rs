@@ -24,6 +24,22 @@ pub use write::{Delete, Insert, SlugOf, Update};
 /// Records in and out of one store, whatever reaches it.
 ///
 /// Cloning is cheap and yields a handle to the same store.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// repo.insert(link("dust")).await?;
+/// assert_eq!(repo.get("dust").await?, Some(link("dust")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Repo {
     inner: Arc<Inner>,
@@ -37,6 +53,14 @@ struct Inner {
 
 impl Repo {
     /// A Repo over a transport of the caller's.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// let embedded = dust_store::Embedded::memory();
+    /// let repo = Repo::new(std::sync::Arc::new(embedded));
+    /// assert_eq!(repo.transport().name(), "embedded");
+    /// ```
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> Self {
         Self {
@@ -50,8 +74,22 @@ impl Repo {
 
     /// A Repo over a new, empty store in memory; it is gone with the last clone.
     ///
-    /// # Panics
-    /// Never: the store is new and its name is right.
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// let (repo, another) = (Repo::memory(), Repo::memory());
+    /// repo.insert(link("dust")).await?;
+    /// assert_eq!(another.get::<Link>("dust").await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "embedded")]
     #[must_use]
     pub fn memory() -> Self {
@@ -66,12 +104,56 @@ impl Repo {
     /// # Errors
     /// `Locked` where the folder is open elsewhere, `Format` where it is not a store or one of another version,
     /// `Corrupt` where it is damaged, `InvalidParams` where the name is not `org/name`, `Storage` where the disk fails.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path().join("bookmarks.dust");
+    /// let repo = Repo::embedded(&folder, "acme/reading").await?;
+    /// repo.insert(link("dust")).await?;
+    /// drop(repo);
+    ///
+    /// let repo = Repo::embedded(&folder, "acme/reading").await?;
+    /// assert_eq!(repo.get("dust").await?, Some(link("dust")));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "embedded")]
     pub async fn embedded(folder: impl AsRef<std::path::Path>, store: &str) -> Result<Self, Error> {
         Ok(Self::new(Arc::new(dust_store::Embedded::open(folder, store).await?)))
     }
 
     /// The same store, where [`all`](Self::all) fails at a record that does not load instead of skipping it.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// # use dust_orm::Transport as _;
+    /// // Somebody else has written half a record.
+    /// let path = "links/half/remark".parse()?;
+    /// repo.transport().write(dust_transport::model::Batch::one(dust_transport::model::Op::set(path, 1_i64))).await?;
+    ///
+    /// assert_eq!(repo.all::<Link>().await?, []);
+    /// let error = repo.strict().all::<Link>().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::InvalidRecord);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn strict(&self) -> Self {
         Self {

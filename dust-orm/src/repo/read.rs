@@ -26,6 +26,23 @@ impl Repo {
     ///
     /// # Errors
     /// What the store fails with; `InvalidRecord` on a strict Repo.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.batch_write(Batch::new().insert(link("b")).insert(link("a"))).await?;
+    /// let links: Vec<Link> = repo.all().await?;
+    /// assert_eq!(links, [link("a"), link("b")]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn all<S: Schema>(&self) -> Result<Vec<S>, Error> {
         let mut records = Vec::new();
         let mut pages = Records::open(self.transport_arc())?;
@@ -46,6 +63,32 @@ impl Repo {
     ///
     /// A stored record that does not load is one `Err` item of kind `InvalidRecord`, and the stream goes on; any other
     /// `Err` ends it.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// # use futures_util::StreamExt as _;
+    /// # repo.batch_write(Batch::new().insert(link("b")).insert(link("a"))).await?;
+    /// let mut links = repo.stream::<Link>();
+    /// let mut count = 0;
+    /// while let Some(link) = links.next().await {
+    ///     match link {
+    ///         Ok(_) => count += 1,
+    ///         Err(error) if error.kind() == ErrorKind::InvalidRecord => eprintln!("{error}"),
+    ///         Err(error) => return Err(error.into()),
+    ///     }
+    /// }
+    /// assert_eq!(count, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stream<S: Schema>(&self) -> RecordStream<S> {
         RecordStream::new(Records::open(self.transport_arc()))
@@ -55,6 +98,24 @@ impl Repo {
     ///
     /// # Errors
     /// `InvalidRecord` where something is stored that does not load.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.insert(link("dust")).await?;
+    /// let found: Option<Link> = repo.get("dust").await?;
+    /// assert_eq!(found, Some(link("dust")));
+    /// assert_eq!(repo.get::<Link>("rust").await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<Option<S>, Error> {
         let slug = slug.as_ref();
         self.stored(slug).await?.map(|stored| stored.leaves.load()).transpose()
@@ -64,6 +125,24 @@ impl Repo {
     ///
     /// # Errors
     /// As [`get`](Self::get).
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.insert(link("dust")).await?;
+    /// let found = repo.get_versioned::<Link>("dust").await?.expect("just written");
+    /// assert_eq!(found.title, "DUST");
+    /// assert_eq!(found.version().revision(), Seq(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get_versioned<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<Option<Versioned<S>>, Error> {
         let stored = self.stored(slug.as_ref()).await?;
         stored
@@ -75,6 +154,22 @@ impl Repo {
     ///
     /// # Errors
     /// `NotFound` where it is not; otherwise as [`get`](Self::get).
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// let error = repo.fetch::<Link>("dust").await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NotFound);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn fetch<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<S, Error> {
         let slug = slug.as_ref();
         self.get(slug)
@@ -86,6 +181,22 @@ impl Repo {
     ///
     /// # Errors
     /// What the store fails with.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.insert(link("dust")).await?;
+    /// assert!(repo.exists::<Link>("dust").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn exists<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<bool, Error> {
         Ok(self.transport().exists(&record_path::<S>(slug.as_ref())?).await?)
     }
@@ -157,6 +268,25 @@ impl<S: Schema> Records<S> {
 type NextPage<S> = BoxFuture<'static, (Records<S>, Result<Option<Vec<Leaves<S>>>, Error>)>;
 
 /// The stream of [`Repo::stream`].
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// # use futures_util::TryStreamExt as _;
+/// # repo.insert(link("dust")).await?;
+/// let links: dust_orm::RecordStream<Link> = repo.stream();
+/// let titles: Vec<String> = links.map_ok(|link| link.title).try_collect().await?;
+/// assert_eq!(titles, ["DUST"]);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct RecordStream<S> {
     ready: VecDeque<Leaves<S>>,

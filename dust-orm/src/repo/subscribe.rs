@@ -22,6 +22,28 @@ impl Repo {
     /// The stream begins with the records as they are, as [`Change::Upserted`], then [`Change::Ready`], then
     /// every change; [`SubscribeRecords::changes_only`] and [`SubscribeRecords::after`] leave the beginning out. Dropping
     /// the stream ends the subscription.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// # use futures_util::StreamExt as _;
+    /// repo.insert(link("dust")).await?;
+    /// let mut changes = repo.subscribe::<Link>().await?;
+    /// assert_eq!(changes.next().await.transpose()?, Some(Change::Upserted(link("dust"))));
+    /// assert_eq!(changes.next().await.transpose()?, Some(Change::Ready));
+    ///
+    /// repo.delete::<Link>("dust").await?;
+    /// assert_eq!(changes.next().await.transpose()?, Some(Change::Deleted("dust".into())));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn subscribe<S: Schema>(&self) -> SubscribeRecords<'_, S> {
         SubscribeRecords {
@@ -35,6 +57,29 @@ impl Repo {
     ///
     /// # Errors
     /// `NotSupported` where the transport has no subscriptions; `InvalidParams` for a start beyond the store's head.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// # use futures_util::StreamExt as _;
+    /// use dust_orm::{Signal, Start};
+    ///
+    /// repo.insert(link("dust")).await?;
+    /// let mut ops = repo.subscribe_raw::<Link>(Start::After(Seq(0))).await?;
+    /// match ops.next().await.transpose()? {
+    ///     Some(Signal::Event(event)) => assert_eq!(event.path.as_str(), "links/dust/title"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn subscribe_raw<S: Schema>(&self, start: Start) -> Result<RawSubscription, Error> {
         let events = self
             .transport()
@@ -45,6 +90,30 @@ impl Repo {
 }
 
 /// A subscription to open, opened when awaited.
+///
+/// # Example: resuming at a stored cursor
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// # use futures_util::StreamExt as _;
+/// repo.insert(link("a")).await?;
+/// let mut changes = repo.subscribe::<Link>().after(Seq(0)).await?;
+/// assert_eq!(changes.next().await.transpose()?, Some(Change::Upserted(link("a"))));
+/// let cursor = changes.cursor();
+/// drop(changes);
+///
+/// repo.insert(link("b")).await?;
+/// let mut resumed = repo.subscribe::<Link>().after(cursor).await?;
+/// assert_eq!(resumed.next().await.transpose()?, Some(Change::Upserted(link("b"))));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a subscription is opened when it is awaited"]
 pub struct SubscribeRecords<'a, S> {
@@ -117,6 +186,34 @@ impl<'a, S: Schema> IntoFuture for SubscribeRecords<'a, S> {
 }
 
 /// A change of the records of a schema.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// # use futures_util::StreamExt as _;
+/// # let mut changes = repo.subscribe::<Link>().await?;
+/// # repo.insert(link("dust")).await?;
+/// let mut titles = std::collections::BTreeMap::new();
+/// while let Some(change) = changes.next().await {
+///     match change? {
+///         Change::Upserted(link) => drop(titles.insert(link.slug, link.title)),
+///         Change::Deleted(slug) => drop(titles.remove(&slug)),
+///         Change::Resync(_) => titles.clear(), // the records follow anew
+///         Change::Ready => break,
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(titles["dust"], "DUST");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Change<S> {
@@ -133,6 +230,28 @@ pub enum Change<S> {
 }
 
 /// Why a subscriber has to look at the records anew.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// # use futures_util::StreamExt as _;
+/// use dust_orm::ResyncReason;
+///
+/// let mut changes = repo.subscribe::<Link>().changes_only().await?;
+/// assert_eq!(changes.next().await.transpose()?, Some(Change::Ready));
+/// repo.delete_all::<Link>().await?;
+/// let resync = Change::Resync(ResyncReason::Ancestor);
+/// assert_eq!(changes.next().await.transpose()?, Some(resync));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResyncReason {
@@ -145,6 +264,24 @@ pub enum ResyncReason {
 }
 
 /// A stream of [`Change`]s. An `Err` item is its last. Dropping it unsubscribes.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// # use futures_util::StreamExt as _;
+/// let mut changes: dust_orm::Subscription<Link> = repo.subscribe().await?;
+/// assert_eq!(changes.next().await.transpose()?, Some(Change::Ready));
+/// changes.unsubscribe();
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct Subscription<S> {
     cursor: Seq,
@@ -369,6 +506,26 @@ impl<S: Schema> Feed<S> {
 }
 
 /// A stream of the committed ops that touch the records of a schema. An `Err` item is its last.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// # use futures_util::StreamExt as _;
+/// use dust_orm::{Signal, Start};
+///
+/// let mut ops = repo.subscribe_raw::<Link>(Start::Now).await?;
+/// assert!(matches!(ops.next().await.transpose()?, Some(Signal::CaughtUp { .. })));
+/// ops.unsubscribe();
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct RawSubscription {
     events: EventStream,

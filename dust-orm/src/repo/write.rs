@@ -15,6 +15,26 @@ impl Repo {
     ///
     /// As everywhere in Dust, an insert is an upsert: in flat storage it writes the fields that are present and leaves
     /// the others as they are, in map storage it replaces the record. [`Insert::if_absent`] makes it fail instead.
+    ///
+    /// # Examples
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// // What the program made itself:
+    /// repo.insert(link("dust")).await?;
+    /// // What came from outside:
+    /// let form = [("slug", "rust"), ("title", "Rust")];
+    /// let rust = repo.insert(Link::changeset(&form)).await?;
+    /// assert_eq!(rust.title, "Rust");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn insert<S: Schema>(&self, record: impl Into<Changeset<S>>) -> Insert<'_, S> {
         Insert {
@@ -28,6 +48,25 @@ impl Repo {
     ///
     /// In flat storage it writes what changed, and null where a field was cleared; in map storage it replaces the
     /// record. Nothing changed is `Ok` without I/O.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.insert(link("dust")).await?;
+    /// let found = repo.get_versioned::<Link>("dust").await?.expect("just written");
+    /// let edit = found.change().put(Link::TITLE, "Dust");
+    /// let updated = repo.update(edit).if_match(found.version()).await?;
+    /// assert_eq!(updated.title, "Dust");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn update<S: Schema>(&self, changeset: Changeset<S>) -> Update<'_, S> {
         Update {
@@ -38,6 +77,24 @@ impl Repo {
     }
 
     /// Deletes a record, by slug or by the record; one that is not there is deleted just as well.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.batch_write(Batch::new().insert(link("a")).insert(link("b"))).await?;
+    /// repo.delete::<Link>("a").await?;
+    /// repo.delete(&link("b")).await?;
+    /// assert_eq!(repo.all::<Link>().await?, []);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn delete<S: Schema>(&self, record: impl SlugOf<S>) -> Delete<'_, S> {
         Delete {
@@ -52,6 +109,23 @@ impl Repo {
     ///
     /// # Errors
     /// What the store fails with.
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let repo = Repo::memory();
+    /// repo.batch_write(Batch::new().insert(link("a")).insert(link("b"))).await?;
+    /// repo.delete_all::<Link>().await?;
+    /// assert_eq!(repo.all::<Link>().await?, []);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn delete_all<S: Schema>(&self) -> Result<Seq, Error> {
         self.commit(vec![Op::delete(prefix::<S>()?)], None).await
     }
@@ -82,6 +156,23 @@ impl Repo {
 }
 
 /// What a record is deleted by: its slug, or itself.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// repo.insert(link("dust")).await?;
+/// let found = repo.get_versioned::<Link>("dust").await?.expect("just written");
+/// repo.delete(&found).if_match(found.version()).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait SlugOf<S> {
     /// The slug.
     fn slug_of(&self) -> &str;
@@ -125,6 +216,26 @@ struct Options {
 }
 
 /// An insert, sent when awaited.
+///
+/// # Cancel safety
+/// Dropping the future leaves the outcome unknown; with an op id the same call can be made again.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// repo.insert(link("dust")).if_absent().await?;
+/// let again = repo.insert(link("dust")).if_absent().await.unwrap_err();
+/// assert!(again.is_conflict());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "an insert is sent when it is awaited"]
 pub struct Insert<'a, S: Schema> {
@@ -169,6 +280,28 @@ impl<'a, S: Schema> IntoFuture for Insert<'a, S> {
 }
 
 /// An update, sent when awaited.
+///
+/// # Cancel safety
+/// Dropping the future leaves the outcome unknown; with an op id the same call can be made again.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// # repo.insert(link("dust")).await?;
+/// let edit = link("dust").change().put(Link::TITLE, "Dust");
+/// let plan = repo.update(edit.clone()).plan()?;
+/// assert_eq!(plan[0].path.as_str(), "links/dust/title");
+/// repo.update(edit).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "an update is sent when it is awaited"]
 pub struct Update<'a, S: Schema> {
@@ -219,6 +352,27 @@ impl<'a, S: Schema> IntoFuture for Update<'a, S> {
 }
 
 /// A delete, sent when awaited.
+///
+/// # Cancel safety
+/// Dropping the future leaves the outcome unknown; with an op id the same call can be made again.
+///
+/// # Example
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String }
+/// # fn link(slug: &str) -> Link { Link { slug: slug.into(), title: slug.to_uppercase() } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let repo = Repo::memory();
+/// repo.insert(link("dust")).await?;
+/// let stale = repo.delete::<Link>("dust").if_match(7).await.unwrap_err();
+/// assert!(stale.is_conflict());
+/// repo.delete::<Link>("dust").if_match(1).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a delete is sent when it is awaited"]
 pub struct Delete<'a, S> {
