@@ -1,0 +1,37 @@
+//! The promises of the store.
+
+mod cancel;
+mod codec;
+mod conformance;
+mod crash;
+mod database;
+mod dedup;
+mod fault;
+mod follow;
+mod input;
+mod model;
+
+use dust_transport::model::{Entry, Path, Pattern, Value};
+use dust_transport::transport::{List, Transport};
+
+fn path(rendered: &str) -> Path {
+    Path::parse(rendered).unwrap()
+}
+
+fn json(text: &str) -> Value {
+    Value::from_json(text).unwrap()
+}
+
+/// Every leaf of a store, in order.
+async fn leaves(store: &dyn Transport) -> Vec<Entry> {
+    let mut leaves = Vec::new();
+    let mut query = List::pattern(Pattern::default()).limit(1000);
+    loop {
+        let page = store.list(&query).await.unwrap();
+        leaves.extend(page.items.into_entries());
+        match page.next {
+            Some(next) => query = query.after(next),
+            None => return leaves,
+        }
+    }
+}
