@@ -14,6 +14,27 @@ use crate::version::Conflict;
 /// Answers three questions without anybody reading its text: what ([`kind`](Self::kind)), may it be sent again
 /// ([`is_retryable`](Self::is_retryable), [`retry_after`](Self::retry_after)), and did it happen
 /// ([`outcome`](Self::outcome)).
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let repo = Repo::memory();
+/// repo.insert(Link { slug: "dust".into(), title: "Dust".into(), note: None }).await?;
+///
+/// let again = Link { slug: "dust".into(), title: "Dust".into(), note: None };
+/// let refused = repo.insert(again).if_absent().await.expect_err("it is there already");
+/// let error = refused.dust().expect("the record itself is valid");
+/// assert_eq!(error.kind(), ErrorKind::Conflict);
+/// assert!(!error.is_retryable());
+/// assert_eq!(error.outcome(), dust_orm::Outcome::NotApplied);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error(Box<Inner>);
 
 const _: () = assert!(size_of::<Error>() == size_of::<usize>());
@@ -134,6 +155,24 @@ impl std::error::Error for Error {
 }
 
 /// Why a record was not written: it is not valid, or the store did not take it.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let repo = Repo::memory();
+/// match repo.insert(Link::changeset(&[("slug", "dust")])).await {
+///     Err(WriteError::Invalid(changeset)) => assert_eq!(changeset.errors().to_string(), "title: can't be blank"),
+///     Err(WriteError::Dust(error)) => return Err(error.into()),
+///     Ok(_) => unreachable!("a link needs a title"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub enum WriteError<S> {
     /// The changeset has errors; nothing was sent.
     Invalid(Box<Changeset<S>>),

@@ -6,6 +6,23 @@ use std::marker::PhantomData;
 use crate::schema::{FieldDef, Schema};
 
 /// The handle of one field of the schema `S`, of type `T`; printed by the derive as a constant.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// #[derive(Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "links")]
+/// struct Link {
+///     slug: String,
+///     #[serde(rename = "type")]
+///     kind: u8,
+/// }
+///
+/// let kind: Field<Link, u8> = Link::KIND;
+/// assert_eq!(kind.name(), "type");
+/// assert_eq!(kind.def().name(), "kind");
+/// assert_eq!(format!("{kind:?}"), "Link::kind");
+/// ```
 pub struct Field<S, T> {
     index: usize,
     marker: PhantomData<fn() -> (S, T)>,
@@ -59,7 +76,23 @@ impl<S: Schema, T> fmt::Debug for Field<S, T> {
     }
 }
 
-/// Fields of one schema, whatever their types: a tuple or an array of handles.
+/// Fields of one schema, whatever their types: a handle, an array of handles of one type, or a tuple of up to 16 of any
+/// of these.
+///
+/// ```
+/// use dust_orm::FieldList;
+/// # use dust_orm::prelude::*;
+/// # #[derive(Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String, clicks: u32 }
+///
+/// /// What a form may change.
+/// fn permitted() -> impl FieldList<Link> {
+///     (Link::CLICKS, [Link::SLUG, Link::TITLE])
+/// }
+///
+/// assert!(Link::changeset(&[("clicks", "1")]).only(permitted()).changed(Link::CLICKS));
+/// ```
 pub trait FieldList<S> {
     /// The indexes of the fields.
     #[doc(hidden)]
@@ -95,6 +128,18 @@ macro_rules! tuples {
 tuples!(A B C D E F G H I J K L M N O P);
 
 /// What can be put into a field of type `T`: a `T`, a `&str` for a `String`, and either of them for an `Option`.
+///
+/// ```
+/// use dust_orm::IntoField;
+///
+/// fn put<T>(value: impl IntoField<T>) -> T {
+///     value.into_field()
+/// }
+///
+/// assert_eq!(put::<String>("Dust"), "Dust");
+/// assert_eq!(put::<Option<u32>>(5), Some(5));
+/// assert_eq!(put::<Option<String>>(None), None);
+/// ```
 pub trait IntoField<T> {
     /// The value for the field.
     fn into_field(self) -> T;

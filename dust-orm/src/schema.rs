@@ -8,6 +8,20 @@ use crate::codec::{self, Ask, CastError};
 use dust_transport::model::Value;
 
 /// How the fields of a record lie in the store.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// #[derive(Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "settings", storage = "map")]
+/// struct Setting {
+///     slug: String,
+///     value: String,
+/// }
+///
+/// assert_eq!(Setting::STORAGE, Storage::Map);
+/// assert_eq!(Storage::default(), Storage::Flat);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Storage {
     /// One leaf per field at `prefix/slug/field`: other clients edit single fields, an update writes what changed.
@@ -17,7 +31,32 @@ pub enum Storage {
     Map,
 }
 
-/// One field of a schema.
+/// One field of a schema. The derive prints these; a program reads them from [`Schema::FIELDS`].
+///
+/// ```
+/// use dust_orm::FieldDef;
+/// use dust_orm::prelude::*;
+///
+/// #[derive(Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "links")]
+/// #[serde(rename_all = "camelCase")]
+/// struct Link {
+///     slug: String,
+///     #[dust(required, rename = "t")]
+///     page_title: String,
+///     #[dust(skip)]
+///     draft: bool,
+/// }
+///
+/// let [_, title, draft] = Link::FIELDS else { unreachable!("three fields") };
+/// assert_eq!((title.name(), title.serde_name(), title.wire_name()), ("page_title", "pageTitle", "t"));
+/// assert!(title.is_required() && title.is_stored());
+/// assert!(!draft.is_stored());
+///
+/// // The line of the table that the derive prints for the title:
+/// let def = FieldDef::new::<String>("page_title").serde("pageTitle").wire("t").required();
+/// assert_eq!(def.wire_name(), title.wire_name());
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct FieldDef {
     name: &'static str,
@@ -39,7 +78,8 @@ impl FieldDef {
         }
     }
 
-    /// A field whose encoding is its own affair (`#[serde(with = "..")]`): checked with the whole record only.
+    /// A field whose encoding is its own affair (`#[serde(with = "..")]`): what is given is taken as it is, and read
+    /// together with the record.
     #[must_use]
     pub const fn opaque(name: &'static str) -> Self {
         Self {
@@ -69,19 +109,19 @@ impl FieldDef {
         Self { wire_name, ..self }
     }
 
-    /// Neither null nor "" on cast and on load.
+    /// Makes the field one that must be neither null nor "", on cast and on load.
     #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
-    /// Not stored (`#[dust(skip)]`).
+    /// Makes the field a virtual one, which is not stored (`#[dust(skip)]`).
     #[must_use]
     pub const fn skip(self) -> Self {
         Self { stored: false, ..self }
     }
 
-    /// What an absent field loads as.
+    /// Gives what an absent field loads as (`#[dust(default)]`).
     #[must_use]
     pub const fn default(self, default: fn() -> Value) -> Self {
         Self {
@@ -130,7 +170,14 @@ impl FieldDef {
     }
 }
 
-/// A type that a field can have: anything that serde writes and reads.
+/// A type that a field can have: anything that serde writes and reads. It has nothing to implement.
+///
+/// ```
+/// fn is_a_field<T: dust_orm::FieldValue>() {}
+///
+/// is_a_field::<Option<Vec<u32>>>();
+/// is_a_field::<std::collections::BTreeMap<String, f64>>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a Dust record",
     label = "does not serialise",
@@ -141,7 +188,32 @@ pub trait FieldValue: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> FieldValue for T {}
 
-/// The type of a slug: a string, or a newtype of one.
+/// The type of a slug: a string, or a newtype of one. It has nothing to implement.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// #[derive(Serialize, Deserialize)]
+/// #[serde(transparent)]
+/// struct Isbn(String);
+///
+/// impl AsRef<str> for Isbn {
+///     fn as_ref(&self) -> &str {
+///         &self.0
+///     }
+/// }
+///
+/// #[derive(Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "books")]
+/// struct Book {
+///     #[dust(slug)]
+///     isbn: Isbn,
+///     title: String,
+/// }
+///
+/// let book = Book { isbn: Isbn("978-1".into()), title: "Dust".into() };
+/// assert_eq!(Schema::slug(&book), "978-1");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a slug is a string, and `{Self}` is not one",
     label = "not a string",
@@ -153,6 +225,29 @@ pub trait Slug: FieldValue + AsRef<str> {}
 impl<T: FieldValue + AsRef<str>> Slug for T {}
 
 /// A record type: where its records lie and what their fields are. Derive it with [`DustSchema`](crate::DustSchema).
+///
+/// Who implements it by hand MUST see to this: `FIELDS` names each field that serde writes, once, under the name that serde
+/// gives it; `SLUG_INDEX` is the index of a field that serialises as the string that `slug` returns.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// #[derive(Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "reading/links")]
+/// struct Link {
+///     slug: String,
+///     #[dust(required)]
+///     title: String,
+/// }
+///
+/// assert_eq!(Link::PREFIX, ["reading", "links"]);
+/// assert_eq!(Link::FIELDS.iter().map(|field| field.name()).collect::<Vec<_>>(), ["slug", "title"]);
+///
+/// let link = Link::changeset(&[("slug", "dust"), ("title", "Dust")]).apply().map_err(|changeset| changeset.errors().clone())?;
+/// assert_eq!(Schema::slug(&link), "dust");
+/// assert!(link.change().put(Link::TITLE, "Dust, the layer").changed(Link::TITLE));
+/// # Ok::<(), dust_orm::Errors>(())
+/// ```
 pub trait Schema: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name of the type, for messages.
     const NAME: &'static str;
@@ -165,10 +260,13 @@ pub trait Schema: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The index of the slug in `FIELDS`.
     const SLUG_INDEX: usize;
 
-    /// The slug of this record.
+    /// The slug of this record: the last segment of its path.
     fn slug(&self) -> &str;
 
     /// Runs the rules of the `validator` crate, where the struct has any.
+    ///
+    /// # Errors
+    /// What the rules say, by the names that the fields have in Rust.
     fn rules(&self) -> Result<(), validator::ValidationErrors> {
         Ok(())
     }

@@ -17,6 +17,29 @@ use crate::schema::Schema;
 ///
 /// Two versions are equal when the record has not been touched between them. A version can be stored, sent to a browser
 /// and taken back: it serialises.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let repo = Repo::memory();
+/// repo.insert(Link { slug: "dust".into(), title: "Dust".into(), note: None }).await?;
+/// let found = repo.get_versioned::<Link>("dust").await?.expect("just written");
+///
+/// let sent = serde_json::to_string(found.version())?;
+/// let version: Version = serde_json::from_str(&sent)?;
+/// assert_eq!(version, *found.version());
+///
+/// repo.update(found.change().put(Link::TITLE, "Dust, the layer")).if_match(&version).await?;
+/// let late = repo.update(found.change().put(Link::NOTE, "read")).if_match(&version).await;
+/// assert!(late.is_err_and(|error| error.is_conflict()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version {
@@ -37,6 +60,13 @@ impl Version {
 }
 
 /// What a write expects of the record: a [`Version`], or its revision as a number.
+///
+/// ```
+/// use dust_orm::Expected;
+/// use dust_orm::prelude::*;
+///
+/// assert_eq!(Expected::from(7), Expected::from(Seq(7)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected(Expectation);
 
@@ -102,6 +132,25 @@ impl From<u64> for Expected {
 }
 
 /// A record together with the version at which it was read. Derefs to the record.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let repo = Repo::memory();
+/// repo.insert(Link { slug: "dust".into(), title: "Dust".into(), note: None }).await?;
+/// let found = repo.get_versioned::<Link>("dust").await?.expect("just written");
+/// assert_eq!(found.title, "Dust");
+/// assert!(found.version().revision() > Seq(0));
+/// let link: Link = found.into_record();
+/// assert_eq!(link.slug, "dust");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned<S> {
     record: S,
@@ -134,7 +183,33 @@ impl<S> Deref for Versioned<S> {
     }
 }
 
-/// What stands between a change and the record as it is now.
+/// What stands between a change and the record as it is now: base, mine and theirs of each field.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let repo = Repo::memory();
+/// repo.insert(Link { slug: "dust".into(), title: "Dust".into(), note: None }).await?;
+/// let found = repo.get_versioned::<Link>("dust").await?.expect("just written");
+/// repo.update(found.change().put(Link::TITLE, "Theirs")).await?;
+///
+/// let edit = found.change().put(Link::TITLE, "Mine").put(Link::NOTE, "read");
+/// let error = repo.update(edit).if_match(found.version()).await.expect_err("somebody else was first");
+/// let conflict = error.dust().and_then(Error::conflict).expect("an update says what stands in its way");
+/// let clashes: Vec<_> = conflict.clashes().map(|field| field.field).collect();
+/// assert_eq!(clashes, ["title"]);
+/// let (base, mine, theirs) = conflict.get(Link::TITLE);
+/// assert_eq!(base.as_deref(), Some("Dust"));
+/// assert_eq!(mine, FieldChange::Set("Mine".to_owned()));
+/// assert_eq!(theirs.as_deref(), Some("Theirs"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct Conflict {
     version: Option<Version>,
@@ -142,6 +217,20 @@ pub struct Conflict {
 }
 
 /// One field of a [`Conflict`], as three parties have it.
+///
+/// ```
+/// use dust_orm::prelude::*;
+/// use dust_orm::{FieldConflict, Value};
+///
+/// let field = FieldConflict {
+///     field: "clicks",
+///     base: Some(Value::from(1)),
+///     mine: FieldChange::Set(Value::from(2)),
+///     theirs: Some(Value::from(3)),
+/// };
+/// assert!(field.clashes());
+/// assert!(!FieldConflict { theirs: Some(Value::from(2)), ..field }.clashes(), "both want the same");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldConflict {
     /// Serde's name of the field.

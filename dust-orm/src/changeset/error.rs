@@ -7,6 +7,14 @@ use serde::{Serialize, Serializer};
 /// One thing that is wrong with one field.
 ///
 /// Serialises as `{"code": .., "message": .., "params": {..}}`.
+///
+/// ```
+/// use dust_orm::FieldError;
+///
+/// let error = FieldError::new("title", "too_long", "is too long").with_param("max", 80);
+/// assert_eq!(error.to_string(), "title: is too long");
+/// assert_eq!((error.field(), error.code(), &error.params()["max"]), ("title", "too_long", &80.into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldError {
     #[serde(skip)]
@@ -43,14 +51,24 @@ impl FieldError {
         Self::new(field, "required", "can't be blank")
     }
 
-    /// Serde's name of the field; a path such as `address.zip` or `tags[0]` inside a nested one; `__all__` for the
-    /// record as a whole.
+    /// Serde's name of the field, [`Errors::RECORD`] for the record as a whole. Inside a nested field it is a path, such
+    /// as `address.zip` or `items[0].zip`, with the names that Rust has for what is nested.
     #[must_use]
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// What is wrong, for programs: `required`, `cast`, `slug`, `immutable`, or the code of a `validator` rule.
+    /// What is wrong, for programs: the code of a `validator` rule, what [`Changeset::add_error`] was given, or one of
+    ///
+    /// | code | means |
+    /// |---|---|
+    /// | `required` | the field is absent, null or "", and must not be |
+    /// | `cast` | what was given is not of the field's type; the param `reason` says more |
+    /// | `serialize` | a value of the program's own has no JSON form, such as NaN; with `reason` |
+    /// | `slug` | the slug is no segment of a path; with `reason` |
+    /// | `immutable` | the slug of a record that exists would change |
+    ///
+    /// [`Changeset::add_error`]: crate::Changeset::add_error
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
@@ -78,6 +96,26 @@ impl fmt::Display for FieldError {
 /// Everything that is wrong with a changeset.
 ///
 /// Serialises as a map from field to the list of its errors, ready for a form.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, clicks: u32 }
+/// let changeset = Link::changeset(&[("slug", "dust"), ("clicks", "many")]).validate();
+/// let errors = changeset.errors();
+/// assert_eq!(errors.to_string(), "title: can't be blank; clicks: is invalid");
+/// assert_eq!(errors.of("title").count(), 1);
+/// assert_eq!(
+///     serde_json::to_string(errors)?,
+///     concat!(
+///         r#"{"clicks":[{"code":"cast","message":"is invalid","params":{"reason":"expected u32"}}],"#,
+///         r#""title":[{"code":"required","message":"can't be blank","params":{}}]}"#,
+///     ),
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Errors(Vec<FieldError>);
 
@@ -118,8 +156,8 @@ impl Errors {
         others.0.into_iter().for_each(|error| self.push(error));
     }
 
-    pub(crate) fn remove(&mut self, field: &str) {
-        self.0.retain(|error| error.field != field);
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|error| is_kept(&error.field));
     }
 
     /// Sorts by a key of the field, so that the order does not depend on which check found what.

@@ -18,6 +18,19 @@ use crate::schema::Schema;
 pub use error::{Errors, FieldError};
 
 /// What happens to one field: kept as it is, cleared, or set.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+/// let link = Link { slug: "dust".into(), title: "Dust".into(), note: Some("to read".into()) };
+/// let change = link.change().cast(&[("title", "Dust"), ("note", "")]);
+/// assert_eq!(change.get_change(Link::TITLE), FieldChange::Kept);
+/// assert_eq!(change.get_change(Link::NOTE), FieldChange::Cleared);
+/// assert_eq!(change.put(Link::NOTE, "read").get_change(Link::NOTE), FieldChange::Set(Some("read".into())));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FieldChange<T> {
     /// The field stays as it is.
@@ -33,7 +46,48 @@ pub enum FieldChange<T> {
 ///
 /// A changeset is built from what came from outside ([`Schema::changeset`], [`cast`](Self::cast)) or by the program
 /// ([`put`](Self::put)), and given to `Repo::insert` or `Repo::update`, which checks it: required fields, the slug, and
-/// the `validator` rules of the fields that change.
+/// the `validator` rules, in an update those of the fields that change.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// #[derive(Serialize, Deserialize, Validate, DustSchema)]
+/// #[dust(prefix = "links")]
+/// struct Link {
+///     slug: String,
+///     #[dust(required)]
+///     #[validate(length(max = 20))]
+///     title: String,
+///     clicks: u32,
+///     note: Option<String>,
+/// }
+///
+/// // What came from outside: only the fields that may come from there, and every error at once.
+/// let form = [("slug", "dust"), ("title", ""), ("clicks", "many"), ("note", "not permitted")];
+/// let changeset = Link::changeset(&form).only((Link::SLUG, Link::TITLE, Link::CLICKS)).validate();
+/// assert_eq!(changeset.errors().to_string(), "title: can't be blank; clicks: is invalid");
+///
+/// // What the program changes itself.
+/// let link = Link { slug: "dust".into(), title: "Dust".into(), clicks: 1, note: None };
+/// let changed = link.change().put(Link::CLICKS, 2).apply().map_err(|changeset| changeset.errors().clone())?;
+/// assert_eq!((changed.title.as_str(), changed.clicks), ("Dust", 2));
+/// # Ok::<(), dust_orm::Errors>(())
+/// ```
+///
+/// # Example: showing a form again
+/// An error keeps the changeset, with what was entered where it could be read.
+///
+/// ```
+/// # use dust_orm::prelude::*;
+/// # #[derive(Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+/// let Err(changeset) = Link::changeset(&[("slug", "dust"), ("note", "to read")]).apply() else {
+///     unreachable!("the title is missing");
+/// };
+/// assert_eq!(changeset.get_field(Link::SLUG).as_deref(), Some("dust"));
+/// assert_eq!(changeset.errors().of("title").map(|error| error.message()).collect::<Vec<_>>(), ["can't be blank"]);
+/// ```
 pub struct Changeset<S> {
     /// The fields of the record that is changed, by index; `None` for a new record.
     base: Option<Vec<Option<Value>>>,
@@ -65,6 +119,17 @@ impl<S> Changeset<S> {
 
 impl<S: Schema> Changeset<S> {
     /// Begins a new record, empty.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let new = Changeset::<Link>::new().put(Link::SLUG, "dust").put(Link::TITLE, "Dust");
+    /// assert!(!new.is_update());
+    /// assert_eq!(new.apply().ok().map(|link| link.title).as_deref(), Some("Dust"));
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -76,6 +141,18 @@ impl<S: Schema> Changeset<S> {
     }
 
     /// Begins a change of an existing record; [`Schema::change`] is the short form.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: None };
+    /// let change = Changeset::of(&link);
+    /// assert!(change.is_update() && change.is_valid());
+    /// assert_eq!(change.changes().count(), 0);
+    /// ```
     #[must_use]
     pub fn of(record: &S) -> Self {
         let mut changeset = Self::new();
@@ -103,20 +180,49 @@ impl<S: Schema> Changeset<S> {
 
     /// Keeps, of the changes and errors so far, those of the given fields: the allow list of a cast.
     ///
-    /// What is put afterwards is the program's own and is not restricted.
+    /// What is put afterwards is the program's own and is not restricted. The list is one field, an array of fields of
+    /// one type, or a tuple of any of these.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let form = [("slug", "dust"), ("title", "Dust"), ("note", "not permitted")];
+    /// let changeset = Link::changeset(&form).only([Link::SLUG, Link::TITLE]).put(Link::NOTE, "mine");
+    /// assert_eq!(changeset.get_field(Link::NOTE).flatten().as_deref(), Some("mine"));
+    /// ```
     #[must_use]
     pub fn only(mut self, fields: impl FieldList<S>) -> Self {
         let permitted = fields.indexes();
-        for (index, (def, change)) in S::FIELDS.iter().zip(&mut self.changes).enumerate() {
+        for (index, change) in self.changes.iter_mut().enumerate() {
             if !permitted.contains(&index) {
                 *change = FieldChange::Kept;
-                self.errors.remove(def.serde_name());
             }
         }
+        self.errors.retain(|field| {
+            let index = rule::field_order::<S>(field);
+            index == S::FIELDS.len() || permitted.contains(&index)
+        });
         self
     }
 
-    /// Sets a field.
+    /// Sets a field: a `T`, for an option also what is inside it, for a `String` also a `&str`.
+    ///
+    /// A value that the record has already is no change; `None` clears.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: Some("to read".into()) };
+    /// assert!(!link.change().put(Link::TITLE, "Dust").changed(Link::TITLE));
+    /// let change = link.change().put(Link::TITLE, String::from("Dust, the layer")).put(Link::NOTE, None);
+    /// assert_eq!(change.get_change(Link::NOTE), FieldChange::Cleared);
+    /// ```
     #[must_use]
     pub fn put<T: Serialize>(mut self, field: Field<S, T>, value: impl IntoField<T>) -> Self {
         match Value::from_serialize(&value.into_field()) {
@@ -126,21 +232,45 @@ impl<S: Schema> Changeset<S> {
         self
     }
 
-    /// Clears a field: absent in the store, `None` or the default in the record.
+    /// Clears a field: absent in the store, `None` or the default in the record. One that is absent already stays as it
+    /// is, and one that cannot be absent is an error of the check.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: Some("to read".into()) };
+    /// assert_eq!(link.change().clear(Link::NOTE).apply().map(|link| link.note).ok(), Some(None));
+    /// assert_eq!(link.change().clear(Link::TITLE).validate().errors().to_string(), "title: can't be blank");
+    /// ```
     #[must_use]
     pub fn clear<T>(mut self, field: Field<S, T>) -> Self {
         self.set(field.index(), None);
         self
     }
 
-    /// Takes a change of a field back.
+    /// Takes a change of a field back; its errors stay.
     #[must_use]
     pub fn keep<T>(mut self, field: Field<S, T>) -> Self {
         self.replace(field.index(), FieldChange::Kept);
         self
     }
 
-    /// Adds an error; the changeset is not valid any more.
+    /// Adds an error that the program found itself; the changeset is not valid any more.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let changeset = Link::changeset(&[("slug", "dust"), ("title", "Dust")]);
+    /// let changeset = changeset.add_error(Link::SLUG, "taken", "has been taken");
+    /// assert!(!changeset.is_valid());
+    /// assert_eq!(changeset.errors().to_string(), "slug: has been taken");
+    /// ```
     #[must_use]
     pub fn add_error<T>(
         mut self,
@@ -154,6 +284,19 @@ impl<S: Schema> Changeset<S> {
 
     /// Takes over the changes and errors of another changeset of the same record; where both change a field, the
     /// other's change stands.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: None };
+    /// let (left, right) = (link.change().put(Link::TITLE, "Left"), link.change().put(Link::NOTE, "right"));
+    /// let merged = left.merge(right).apply().map_err(|changeset| changeset.errors().clone())?;
+    /// assert_eq!((merged.title.as_str(), merged.note.as_deref()), ("Left", Some("right")));
+    /// # Ok::<(), dust_orm::Errors>(())
+    /// ```
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (index, change) in other.changes.into_iter().enumerate() {
@@ -179,11 +322,26 @@ impl<S: Schema> Changeset<S> {
     }
 
     /// The field as the record will have it: the change, else what the record has, else the default that
-    /// `#[dust(default)]` names. `None` where it is absent.
+    /// `#[dust(default)]` names.
+    ///
+    /// `None` where it is absent, also for a field that is an option: `flatten` loses nothing.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: None };
+    /// let change = link.change().put(Link::TITLE, "Dust, the layer");
+    /// assert_eq!(change.get_field(Link::TITLE).as_deref(), Some("Dust, the layer"));
+    /// assert_eq!(change.get_field(Link::SLUG).as_deref(), Some("dust"));
+    /// assert_eq!(change.get_field(Link::NOTE), None);
+    /// ```
     #[must_use]
     pub fn get_field<T: DeserializeOwned>(&self, field: Field<S, T>) -> Option<T> {
-        let default = || field.def().default_value();
-        let value = self.value(field.index()).cloned().or_else(default)?;
+        let value = self.value(field.index()).filter(|value| !value.is_null());
+        let value = value.cloned().or_else(|| field.def().default_value())?;
         codec::decode(&value).ok()
     }
 
@@ -195,7 +353,18 @@ impl<S: Schema> Changeset<S> {
             .is_some_and(|change| *change != FieldChange::Kept)
     }
 
-    /// The fields that change, with serde's names.
+    /// The fields that change, with serde's names, in the order of the fields.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let changeset = Link::changeset(&[("title", "Dust"), ("note", "")]);
+    /// let names: Vec<_> = changeset.changes().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["title", "note"]);
+    /// ```
     pub fn changes(&self) -> impl Iterator<Item = (&'static str, &FieldChange<Value>)> {
         S::FIELDS
             .iter()
@@ -204,7 +373,22 @@ impl<S: Schema> Changeset<S> {
             .filter(|(_, change)| **change != FieldChange::Kept)
     }
 
-    /// Finds every error: required fields, the slug, and the rules of the fields that change.
+    /// Finds every error: required fields, the slug, and the `validator` rules. In an update, a rule of a field runs only
+    /// where the field changes, and a rule of the record only where anything does.
+    ///
+    /// Running it twice finds nothing twice; an error stays until a new changeset is made.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let changeset = Link::changeset(&[("slug", "a\0b")]);
+    /// assert!(changeset.is_valid(), "each field casts");
+    /// let changeset = changeset.validate();
+    /// assert_eq!(changeset.errors().to_string(), "slug: is invalid; title: can't be blank");
+    /// ```
     #[must_use]
     pub fn validate(mut self) -> Self {
         rule::check(&mut self);
@@ -215,6 +399,18 @@ impl<S: Schema> Changeset<S> {
     ///
     /// # Errors
     /// The changeset itself, with every error in it.
+    ///
+    /// ```
+    /// use dust_orm::prelude::*;
+    ///
+    /// # #[derive(Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, #[dust(required)] title: String, note: Option<String> }
+    /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: None };
+    /// let edited = link.change().put(Link::NOTE, "read").apply();
+    /// assert_eq!(edited.ok().and_then(|link| link.note).as_deref(), Some("read"));
+    /// assert!(link.change().put(Link::TITLE, "").apply().is_err());
+    /// ```
     pub fn apply(mut self) -> Result<S, Box<Self>> {
         rule::check(&mut self).ok_or_else(|| Box::new(self))
     }

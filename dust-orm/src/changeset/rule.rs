@@ -20,12 +20,15 @@ pub(super) fn check<S: Schema>(changeset: &mut Changeset<S>) -> Option<S> {
 
 /// Errors stand in the order of the fields; those inside a nested one stand with it, those of the whole record last.
 pub(super) fn field_order<S: Schema>(field: &str) -> usize {
-    let holds = |name: &str| {
-        let rest = field.strip_prefix(name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    let is = |def: &FieldDef| def.serde_name() == field;
+    let holds = |def: &FieldDef| {
+        let rest = field.strip_prefix(def.serde_name());
+        rest.is_some_and(|rest| rest.starts_with(['.', '[']))
     };
-    let position = S::FIELDS.iter().position(|def| holds(def.serde_name()));
-    position.unwrap_or(S::FIELDS.len())
+    let position = S::FIELDS.iter().position(is);
+    position
+        .or_else(|| S::FIELDS.iter().position(holds))
+        .unwrap_or(S::FIELDS.len())
 }
 
 /// The slug must be there, be a path segment, and stay: changing it would make another record.
@@ -109,12 +112,11 @@ type StandIns = std::vec::IntoIter<Option<Value>>;
 fn stand_ins<S: Schema>(changeset: &Changeset<S>, index: usize, def: &FieldDef) -> StandIns {
     let mut values = vec![None];
     values.extend(changeset.base().and_then(|base| base.get(index)).cloned());
-    match def.codec() {
-        Some(answer) => values.extend(answer(Ask::Sample).ok().map(Some)),
-        None => {
-            let (text, list, map) = (Value::from(""), Value::list([]), Value::map::<&str>([]));
-            values.extend([text, Value::from(0_i64), Value::from(false), list, map].map(Some));
-        }
+    if let Some(answer) = def.codec() {
+        values.extend(answer(Ask::Sample).ok().map(Some));
+    } else {
+        let (text, list, map) = (Value::from(""), Value::list([]), Value::map::<&str>([]));
+        values.extend([text, Value::from(0_i64), Value::from(false), list, map].map(Some));
     }
     values.into_iter()
 }
@@ -179,7 +181,12 @@ fn collect_nested(errors: &mut Errors, field: &str, nested: &ValidationErrors) {
 
 /// The code and the params of a rule pass through; `value`, which repeats the input, does not.
 fn rule_error(field: String, error: &ValidationError) -> FieldError {
-    let message = error.message.clone().unwrap_or(Cow::Borrowed("is invalid"));
+    let default = if error.code == "required" {
+        "can't be blank"
+    } else {
+        "is invalid"
+    };
+    let message = error.message.clone().unwrap_or(Cow::Borrowed(default));
     error.params.iter().filter(|(name, _)| name.as_ref() != "value").fold(
         FieldError::new(field, error.code.clone(), message),
         |found, (name, value)| found.with_param(name.clone(), value.clone()),

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
 #[dust(prefix = "flat")]
-struct Flat {
+struct Record {
     slug: String,
     signed: i64,
     unsigned: u64,
@@ -17,7 +17,7 @@ struct Flat {
     small: u8,
     float: f64,
     single: f32,
-    flag: bool,
+    yes: bool,
     letter: char,
     text: String,
     maybe: Option<String>,
@@ -40,7 +40,7 @@ struct Flat {
 /// The same fields as one value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
 #[dust(prefix = "map", storage = "map")]
-struct Map {
+struct Whole {
     slug: String,
     float: f64,
     text: String,
@@ -95,7 +95,7 @@ prop_compose! {
         (signed, unsigned, wide, small) in any::<(i64, u64, i128, u8)>(),
         float in finite(),
         single in any::<f32>().prop_filter("JSON has no other", |float| float.is_finite()),
-        (flag, letter, text, maybe, maybe_int) in any::<(bool, char, String, Option<String>, Option<i32>)>(),
+        (yes, letter, text, maybe, maybe_int) in any::<(bool, char, String, Option<String>, Option<i32>)>(),
         list in any::<Vec<i64>>(),
         texts in any::<Vec<Option<String>>>(),
         // The names of leaves: a store has neither "" nor NUL in them.
@@ -106,9 +106,9 @@ prop_compose! {
         boxed in prop::option::of(inner().prop_map(Box::new)),
         kind in kind(),
         wrapped in any::<Option<u8>>().prop_map(Wrapped),
-    ) -> Flat {
-        Flat {
-            slug: "a".into(), signed, unsigned, wide, small, float, single, flag, letter, text, maybe, maybe_int, list,
+    ) -> Record {
+        Record {
+            slug: "a".into(), signed, unsigned, wide, small, float, single, yes, letter, text, maybe, maybe_int, list,
             texts, map, ids, pair, skipped, inner, boxed, kind, wrapped, unit: (),
         }
     }
@@ -139,15 +139,15 @@ proptest! {
         let boxed = record.boxed.map(|inner| Box::new(zip(*inner)));
         let maybe = record.maybe.filter(|text| !text.is_empty());
         let text = format!("x{}", record.text);
-        let record = Flat { maybe, text, texts, inner: zip(record.inner), boxed, ..record };
-        let cast = Flat::changeset(&record).apply().map_err(|changeset| changeset.errors().clone());
+        let record = Record { maybe, text, texts, inner: zip(record.inner), boxed, ..record };
+        let cast = Record::changeset(&record).apply().map_err(|changeset| changeset.errors().clone());
         prop_assert_eq!(cast.as_ref(), Ok(&record));
         prop_assert_eq!(record.change().cast(&record).changes().count(), 0);
     }
 
     #[test]
     fn a_record_comes_back_from_a_store(flat in flat(), inner in inner()) {
-        let map = Map {
+        let whole = Whole {
             slug: flat.slug.clone(),
             float: flat.float,
             text: flat.text.clone(),
@@ -160,9 +160,9 @@ proptest! {
         runtime.block_on(async {
             let repo = Repo::memory();
             repo.insert(&flat).await.unwrap();
-            repo.insert(&map).await.unwrap();
-            assert_eq!(repo.get::<Flat>("a").await.unwrap(), Some(flat));
-            assert_eq!(repo.get::<Map>("a").await.unwrap(), Some(map));
+            repo.insert(&whole).await.unwrap();
+            assert_eq!(repo.get::<Record>("a").await.unwrap(), Some(flat));
+            assert_eq!(repo.get::<Whole>("a").await.unwrap(), Some(whole));
         });
     }
 }
@@ -194,7 +194,11 @@ struct Note {
 mod plain {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[expect(clippy::ref_option, reason = "serde's `with` calls it so")]
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's `with` calls it so"
+    )]
     pub(super) fn serialize<S: Serializer>(number: &Option<u8>, serializer: S) -> Result<S::Ok, S::Error> {
         number.serialize(serializer)
     }
@@ -316,6 +320,13 @@ async fn what_does_not_load_is_an_error_that_names_the_field() {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "notes")]
+struct Deep {
+    slug: String,
+    raw: serde_json::Value,
+}
+
 #[tokio::test]
 async fn what_a_store_assembles_may_be_deeper_than_one_value() {
     let depth = Path::SEGMENTS_MAX - "notes/a/raw".split('/').count();
@@ -332,12 +343,6 @@ async fn what_a_store_assembles_may_be_deeper_than_one_value() {
     // A `Value` holds 127 levels; deeper ones are refused, and a type that does not count them reads them.
     assert_eq!(found.unwrap_err().kind(), ErrorKind::InvalidRecord);
 
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
-    #[dust(prefix = "notes")]
-    struct Deep {
-        slug: String,
-        raw: serde_json::Value,
-    }
     let repo = Repo::memory();
     let path = Path::parse(&format!("notes/a/raw/{below}")).unwrap();
     repo.transport()
