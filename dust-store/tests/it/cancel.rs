@@ -1,16 +1,18 @@
 //! Callers who go away, or stay and do not poll.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dust_store::Embedded;
+use dust_store::{Database, Embedded};
 use dust_transport::error::Error;
 use dust_transport::model::{Batch, Op, OpId, Seq};
 use dust_transport::transport::{Signal, Subscribe, Transport, Written};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 
+use crate::gate::{Gated, Gates};
 use crate::{leaves, path};
 
 type Write<'s> = Pin<Box<dyn Future<Output = Result<Written, Error>> + Send + 's>>;
@@ -25,60 +27,145 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
         .expect("nobody is stuck")
 }
 
-/// Whenever a writer goes away, its batch is there whole or not at all, and the others go on.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dropped_writer_leaves_a_whole_store() {
-    for polls in 0..40 {
-        let store = Embedded::memory();
-        let id = OpId::random();
-        let batch = Batch::new([Op::set(path("a/x"), 1), Op::increment(path("n"), 1)]).with_id(id);
-        let mut write = store.write(batch.clone());
-        for _ in 0..polls {
-            if poll_once(&mut write).is_ready() {
-                break;
-            }
-            std::thread::yield_now();
+/// Where a write stands when its caller goes away.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Queued,
+    BeforeCommit,
+    AfterCommit,
+}
+
+const MOMENTS: [Moment; 3] = [Moment::Queued, Moment::BeforeCommit, Moment::AfterCommit];
+
+async fn gated() -> (Embedded, Arc<Gates>) {
+    let (engine, gates) = Gated::new();
+    (Database::on(engine).store("acme/site").await.unwrap(), gates)
+}
+
+/// Brings a write to a moment and leaves it there. The gates have to be opened after that.
+async fn bring_to(write: &mut Write<'_>, moment: Moment, store: &Embedded, gates: &Gates) {
+    match moment {
+        Moment::Queued => return,
+        Moment::BeforeCommit => gates.before.close(),
+        Moment::AfterCommit => gates.after.close(),
+    }
+    assert!(poll_once(write).is_pending());
+    if matches!(moment, Moment::AfterCommit) {
+        while store.head().await.unwrap() == Seq(0) {
+            assert!(poll_once(write).is_pending());
+            tokio::task::yield_now().await;
         }
+        assert!(poll_once(write).is_pending());
+    }
+}
+
+fn open(gates: &Gates) {
+    gates.before.open();
+    gates.after.open();
+}
+
+/// A batch is there whole or, if it had not begun, not at all; and once, if it is repeated.
+#[tokio::test]
+async fn dropped_writer_leaves_a_whole_store() {
+    for moment in MOMENTS {
+        let (store, gates) = gated().await;
+        let batch = Batch::new([Op::set(path("a/x"), 1), Op::increment(path("n"), 1)]).with_id(OpId::random());
+        let mut write = store.write(batch.clone());
+        bring_to(&mut write, moment, &store, &gates).await;
         drop(write);
-        // Repeated under the same id it is there once.
+        open(&gates);
         let written = in_time(store.write(batch)).await.unwrap();
-        assert_eq!(written.seqs, [Seq(1), Seq(2)], "after {polls} polls");
+        assert_eq!(written.deduplicated, !matches!(moment, Moment::Queued), "{moment:?}");
+        assert_eq!(written.seqs, [Seq(1), Seq(2)], "{moment:?}");
         let found: Vec<_> = leaves(&store)
             .await
             .iter()
             .map(|leaf| format!("{}={}", leaf.path, leaf.value))
             .collect();
-        assert_eq!(found, ["a/x=1", "n=1"], "after {polls} polls");
+        assert_eq!(found, ["a/x=1", "n=1"], "{moment:?}");
     }
 }
 
-/// A group whose only caller has gone is finished and published all the same.
+/// A group whose only caller has gone is finished and published, with no other writer to do it.
 #[tokio::test]
 async fn abandoned_group_is_published() {
-    let store = Embedded::memory();
-    let mut changes = store.subscribe(Subscribe::touching(path("a"))).await.unwrap();
+    for moment in [Moment::BeforeCommit, Moment::AfterCommit] {
+        let (store, gates) = gated().await;
+        let mut changes = store.subscribe(Subscribe::touching(path("a"))).await.unwrap();
+        assert_eq!(
+            changes.next().await.unwrap().unwrap(),
+            Signal::CaughtUp { through: Seq(0) }
+        );
+        let mut write = store.write(Op::set(path("a"), 1).into());
+        bring_to(&mut write, moment, &store, &gates).await;
+        drop(write);
+        open(&gates);
+        let signal = in_time(changes.next()).await.unwrap().unwrap();
+        assert!(
+            matches!(signal, Signal::Event(event) if event.seq == Seq(1)),
+            "{moment:?}"
+        );
+    }
+}
+
+/// The next waiter goes on with what the one before has left; nobody's answer is lost.
+#[tokio::test]
+async fn abandoned_group_is_taken_over() {
+    for moment in [Moment::BeforeCommit, Moment::AfterCommit] {
+        let (store, gates) = gated().await;
+        let mut leading = store.write(Op::set(path("a"), 1).into());
+        bring_to(&mut leading, moment, &store, &gates).await;
+        let others: Vec<_> = (2..10)
+            .map(|n| {
+                let store = store.clone();
+                tokio::spawn(async move { store.write(Op::set(path("b"), n).into()).await.unwrap().seqs })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(leading);
+        open(&gates);
+        let mut seqs: Vec<_> = in_time(join_all(others))
+            .await
+            .into_iter()
+            .flat_map(Result::unwrap)
+            .collect();
+        seqs.sort_unstable();
+        assert_eq!(seqs, (2..10).map(Seq).collect::<Vec<_>>(), "{moment:?}");
+    }
+}
+
+/// A batch whose caller gave up before its group began is not written.
+#[tokio::test]
+async fn batch_that_has_not_begun_is_dropped_with_its_caller() {
+    let (store, gates) = gated().await;
+    let mut leading = store.write(Op::set(path("a"), 1).into());
+    bring_to(&mut leading, Moment::BeforeCommit, &store, &gates).await;
+    let mut queued = store.write(Op::set(path("b"), 1).into());
+    assert!(poll_once(&mut queued).is_pending());
+    drop(queued);
+    open(&gates);
+    assert_eq!(in_time(leading).await.unwrap().seqs, [Seq(1)]);
     assert_eq!(
-        changes.next().await.unwrap().unwrap(),
-        Signal::CaughtUp { through: Seq(0) }
+        in_time(store.write(Op::set(path("c"), 1).into())).await.unwrap().seqs,
+        [Seq(2)]
     );
-    let mut write = store.write(Op::set(path("a"), 1).into());
-    assert!(poll_once(&mut write).is_pending(), "the commit is under way");
-    drop(write);
-    let signal = in_time(changes.next()).await.unwrap().unwrap();
-    assert!(matches!(signal, Signal::Event(event) if event.seq == Seq(1)));
+    assert!(!store.exists(&path("b")).await.unwrap());
 }
 
 /// A writer that is alive and not polled, in the middle of its commit, holds nobody up.
 #[tokio::test]
 async fn unpolled_writer_blocks_nobody() {
-    let store = Embedded::memory();
-    let mut sleeping = store.write(Op::set(path("a"), 1).into());
-    assert!(poll_once(&mut sleeping).is_pending());
-    for n in 2..=20 {
-        let written = in_time(store.write(Op::set(path("b"), n).into())).await.unwrap();
-        assert_eq!(written.seqs, [Seq(n)]);
+    for moment in [Moment::BeforeCommit, Moment::AfterCommit] {
+        let (store, gates) = gated().await;
+        let mut sleeping = store.write(Op::set(path("a"), 1).into());
+        bring_to(&mut sleeping, moment, &store, &gates).await;
+        open(&gates);
+        for n in 2..=20 {
+            let written = in_time(store.write(Op::set(path("b"), n).into())).await.unwrap();
+            assert_eq!(written.seqs, [Seq(n)]);
+        }
+        assert_eq!(in_time(sleeping).await.unwrap().seqs, [Seq(1)]);
     }
-    assert_eq!(in_time(sleeping).await.unwrap().seqs, [Seq(1)]);
 }
 
 /// Writers that give up at different moments, among others that do not.

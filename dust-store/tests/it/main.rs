@@ -8,6 +8,7 @@ mod database;
 mod dedup;
 mod fault;
 mod follow;
+mod gate;
 mod input;
 mod model;
 
