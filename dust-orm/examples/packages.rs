@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use dust_orm::Subscription;
 use dust_orm::prelude::*;
+use dust_orm::{Conflict, Subscription};
 use futures_util::StreamExt as _;
 
 /// One package of the graph; its slug is `name@version`.
@@ -165,7 +165,7 @@ async fn show_conflict(repo: &Repo, slug: &str) -> Result<(), Box<dyn Error>> {
     match repo.update(second).if_match(found.version()).await {
         Err(WriteError::Dust(error)) if error.is_conflict() => {
             println!("\na second writer of {slug} meets a conflict:");
-            for field in error.conflict().into_iter().flat_map(|conflict| conflict.clashes()) {
+            for field in error.conflict().into_iter().flat_map(Conflict::clashes) {
                 println!("  {}: theirs {:?}, mine {:?}", field.field, field.theirs, field.mine);
             }
         }

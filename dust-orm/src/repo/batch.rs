@@ -138,7 +138,7 @@ impl Batch {
 
     /// Adds a delete, as [`Repo::delete`].
     pub fn delete<S: Schema>(self, record: impl SlugOf<S>) -> Self {
-        let slug = record.slug_of().to_owned();
+        let slug = record.into_slug();
         self.item(move |expected| {
             plan_delete::<S>(&slug, expected)
                 .map(|op| vec![op])

@@ -98,7 +98,7 @@ impl Repo {
             }
         });
         let bridge = Arc::new(Bridge { changes, task });
-        let erased: Arc<dyn Any + Send + Sync> = bridge.clone();
+        let erased: Arc<dyn Any + Send + Sync> = Arc::<Bridge<S>>::clone(&bridge);
         bridges.retain(|_, bridge| bridge.strong_count() > 0);
         bridges.insert(key, Arc::downgrade(&erased));
         Ok(Listener {

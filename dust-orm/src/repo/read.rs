@@ -89,7 +89,6 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn stream<S: Schema>(&self) -> RecordStream<S> {
         RecordStream::new(Records::open(self.transport_arc()))
     }

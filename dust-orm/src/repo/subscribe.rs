@@ -44,7 +44,6 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn subscribe<S: Schema>(&self) -> SubscribeRecords<'_, S> {
         SubscribeRecords {
             repo: self,
@@ -288,9 +287,11 @@ pub struct Subscription<S> {
     state: State<S>,
 }
 
+type Next<S> = Result<Option<Change<S>>, Error>;
+
 enum State<S> {
     Idle(Box<Feed<S>>),
-    Working(BoxFuture<'static, (Box<Feed<S>>, Result<Option<Change<S>>, Error>)>),
+    Working(BoxFuture<'static, (Box<Feed<S>>, Next<S>)>),
     Ended,
 }
 
@@ -351,10 +352,19 @@ struct Listing<S> {
     records: Records<S>,
     /// The slugs that the listing met: what is known beyond them is gone.
     seen: HashSet<String>,
-    /// A record at the revision that was delivered last is delivered again.
-    repeat: bool,
-    /// `Ready` stands at the end.
-    ready: bool,
+    occasion: Occasion,
+}
+
+/// Why the records are listed.
+#[derive(Clone, Copy, PartialEq)]
+enum Occasion {
+    /// The subscription begins.
+    Begin,
+    /// Events were lost. A deleted leaf leaves no higher revision behind, so even a record at the revision that was
+    /// delivered last is delivered again.
+    Resync,
+    /// An op on an ancestor wrote or deleted records; what it wrote has its revision.
+    Ancestor,
 }
 
 /// What a subscription knows and does.
@@ -376,7 +386,7 @@ struct Feed<S> {
 }
 
 impl<S: Schema> Feed<S> {
-    async fn next(&mut self) -> Result<Option<Change<S>>, Error> {
+    async fn next(&mut self) -> Next<S> {
         loop {
             if let Some(change) = self.ready.pop_front() {
                 if self.ready.is_empty() && self.listing.is_none() {
@@ -401,19 +411,17 @@ impl<S: Schema> Feed<S> {
             Signal::CaughtUp { through } => {
                 self.taken = self.taken.max(through);
                 if self.complete {
-                    self.list(false, true)?
-                } else {
-                    self.ready.push_back(Change::Ready)
+                    return self.list(Occasion::Begin);
                 }
+                self.ready.push_back(Change::Ready);
             }
             Signal::Resync { through } => {
                 self.taken = through;
                 self.ready.push_back(Change::Resync(ResyncReason::Compacted));
                 if self.complete {
-                    self.list(true, true)?
-                } else {
-                    self.known.clear()
+                    return self.list(Occasion::Resync);
                 }
+                self.known.clear();
             }
             Signal::Event(event) => {
                 self.take_event(&event).await?;
@@ -429,7 +437,7 @@ impl<S: Schema> Feed<S> {
         let Some(rest) = event.path.strip_prefix(&self.prefix) else {
             // The op is on the prefix or above it: any record may have changed.
             if self.complete {
-                return self.list(false, false);
+                return self.list(Occasion::Ancestor);
             }
             self.known.clear();
             self.ready.push_back(Change::Resync(ResyncReason::Ancestor));
@@ -465,13 +473,12 @@ impl<S: Schema> Feed<S> {
         }
     }
 
-    fn list(&mut self, repeat: bool, ready: bool) -> Result<(), Error> {
+    fn list(&mut self, occasion: Occasion) -> Result<(), Error> {
         let records = Records::open(self.repo.transport_arc())?;
         self.listing = Some(Listing {
             records,
             seen: HashSet::new(),
-            repeat,
-            ready,
+            occasion,
         });
         Ok(())
     }
@@ -488,13 +495,14 @@ impl<S: Schema> Feed<S> {
                 .collect();
             gone.sort_unstable();
             self.ready.extend(gone.into_iter().map(Change::Deleted));
-            if listing.ready {
+            if listing.occasion != Occasion::Ancestor {
                 self.ready.push_back(Change::Ready);
             }
             return Ok(());
         };
         for leaves in page {
-            let unchanged = !listing.repeat && self.known.get(leaves.slug()) == Some(&leaves.revision());
+            let unchanged =
+                listing.occasion != Occasion::Resync && self.known.get(leaves.slug()) == Some(&leaves.revision());
             let slug = leaves.slug().to_owned();
             if unchanged || self.upsert(leaves) {
                 listing.seen.insert(slug);

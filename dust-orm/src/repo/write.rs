@@ -35,7 +35,6 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn insert<S: Schema>(&self, record: impl Into<Changeset<S>>) -> Insert<'_, S> {
         Insert {
             repo: self,
@@ -67,7 +66,6 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn update<S: Schema>(&self, changeset: Changeset<S>) -> Update<'_, S> {
         Update {
             repo: self,
@@ -95,11 +93,10 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn delete<S: Schema>(&self, record: impl SlugOf<S>) -> Delete<'_, S> {
         Delete {
             repo: self,
-            slug: record.slug_of().to_owned(),
+            slug: record.into_slug(),
             options: Options::default(),
             schema: PhantomData,
         }
@@ -175,36 +172,36 @@ impl Repo {
 /// ```
 pub trait SlugOf<S> {
     /// The slug.
-    fn slug_of(&self) -> &str;
+    fn into_slug(self) -> String;
 }
 
 impl<S: Schema> SlugOf<S> for &str {
-    fn slug_of(&self) -> &str {
-        self
+    fn into_slug(self) -> String {
+        self.to_owned()
     }
 }
 
 impl<S: Schema> SlugOf<S> for String {
-    fn slug_of(&self) -> &str {
+    fn into_slug(self) -> String {
         self
     }
 }
 
 impl<S: Schema> SlugOf<S> for &String {
-    fn slug_of(&self) -> &str {
-        self
+    fn into_slug(self) -> String {
+        self.clone()
     }
 }
 
 impl<S: Schema> SlugOf<S> for &S {
-    fn slug_of(&self) -> &str {
-        self.slug()
+    fn into_slug(self) -> String {
+        self.slug().to_owned()
     }
 }
 
 impl<S: Schema> SlugOf<S> for &Versioned<S> {
-    fn slug_of(&self) -> &str {
-        self.slug()
+    fn into_slug(self) -> String {
+        self.slug().to_owned()
     }
 }
 
@@ -440,14 +437,14 @@ pub(super) fn plan_update<S: Schema>(
     let changes = changeset.change_list().to_vec();
     let record = changeset.apply().map_err(WriteError::Invalid)?;
     let root = record_path::<S>(record.slug())?;
-    let changed = |index: usize| changes.get(index).is_some_and(|change| *change != FieldChange::Kept);
-    if !stored_fields::<S>().any(|(index, _)| changed(index)) {
+    let is_changed = |index: usize| changes.get(index).is_some_and(|change| *change != FieldChange::Kept);
+    if !stored_fields::<S>().any(|(index, _)| is_changed(index)) {
         return Ok((record, Vec::new()));
     }
     let stored = stored_fields::<S>().filter_map(|(index, def)| {
         let value = fields.get(index)?.clone().filter(|value| !value.is_null());
         match S::STORAGE {
-            Storage::Flat => changed(index).then_some((def, value)),
+            Storage::Flat => is_changed(index).then_some((def, value)),
             Storage::Map => value.map(|value| (def, Some(value))),
         }
     });

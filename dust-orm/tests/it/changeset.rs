@@ -519,3 +519,19 @@ fn a_changeset_shows_its_changes() {
     assert_eq!(format!("{:?}", Order::EMAIL), "Order::email");
     assert_eq!(Order::EMAIL.name(), "mail");
 }
+
+#[test]
+fn zz_probe() {
+    #[derive(Debug, Serialize, Deserialize, Validate, DustSchema)]
+    #[dust(prefix = "wide")]
+    struct Wide {
+        slug: String,
+        #[validate(range(max = 5))]
+        n: u128,
+        #[validate(range(max = 5.0))]
+        f: f64,
+    }
+    let w =
+        Wide::changeset(&json!({"slug": "a", "n": "340282366920938463463374607431768211455", "f": 1e300})).validate();
+    eprintln!("{:?}", w.errors());
+}

@@ -31,9 +31,20 @@ pub(crate) struct Page {
 }
 
 pub(crate) fn link(slug: &str) -> Link {
-    Link { slug: slug.into(), title: format!("Title of {slug}"), url: "https://dustlayer.io".into(), note: None }
+    Link {
+        slug: slug.into(),
+        title: format!("Title of {slug}"),
+        url: "https://dustlayer.io".into(),
+        note: None,
+    }
 }
 
 pub(crate) fn page(id: &str) -> Page {
-    Page { id: id.into(), title: format!("Page {id}"), views: 7, meta: BTreeMap::new(), draft: None }
+    Page {
+        id: id.into(),
+        title: format!("Page {id}"),
+        views: 7,
+        meta: BTreeMap::new(),
+        draft: None,
+    }
 }

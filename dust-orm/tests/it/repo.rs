@@ -1,7 +1,7 @@
 //! Records in and out of a store: reads, writes, compare-and-swap, batches.
 
 use dust_orm::prelude::*;
-use dust_orm::{Expected, Outcome, Transport};
+use dust_orm::{Expected, Op, Outcome};
 use dust_transport::model::{Action, Batch as Ops, Path, Pattern, Precondition, Value};
 use dust_transport::transport::List;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -21,14 +21,19 @@ async fn write(repo: &Repo, ops: impl IntoIterator<Item = Op>) {
 async fn leaves(repo: &Repo) -> Vec<(String, String)> {
     let list = List::pattern(Pattern::parse("**").unwrap()).limit(1000);
     let page = repo.transport().list(&list).await.unwrap();
-    page.items.into_entries().into_iter().map(|entry| (entry.path.to_string(), entry.value.to_string())).collect()
+    page.items
+        .into_entries()
+        .into_iter()
+        .map(|entry| (entry.path.to_string(), entry.value.to_string()))
+        .collect()
 }
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect()
+    expected
+        .iter()
+        .map(|(path, value)| ((*path).to_owned(), (*value).to_owned()))
+        .collect()
 }
-
-use dust_orm::Op;
 
 #[tokio::test]
 async fn a_flat_record_is_one_leaf_per_present_field() {
@@ -79,13 +84,23 @@ async fn a_map_field_that_is_empty_comes_back_empty() {
 #[tokio::test]
 async fn an_update_of_a_flat_record_writes_what_changed_and_null_where_cleared() {
     let repo = Repo::memory();
-    let first = Link { note: Some("old".into()), ..link("dust") };
+    let first = Link {
+        note: Some("old".into()),
+        ..link("dust")
+    };
     repo.insert(first.clone()).await.unwrap();
-    write(&repo, [Op::set(path("reading/links/dust/url"), "https://changed.example")]).await;
+    write(
+        &repo,
+        [Op::set(path("reading/links/dust/url"), "https://changed.example")],
+    )
+    .await;
 
     let edit = first.change().put(Link::TITLE, "New").clear(Link::NOTE);
     let plan = repo.update(edit.clone()).plan().unwrap();
-    let planned: Vec<_> = plan.iter().map(|op| (op.path.as_str().to_owned(), op.action.clone())).collect();
+    let planned: Vec<_> = plan
+        .iter()
+        .map(|op| (op.path.as_str().to_owned(), op.action.clone()))
+        .collect();
     assert_eq!(
         planned,
         [
@@ -122,9 +137,17 @@ async fn a_record_with_nothing_but_its_slug_is_nothing_to_write() {
     }
     let repo = Repo::memory();
     for batch in [false, true] {
-        let tag = Tag { slug: "a".into(), color: None };
+        let tag = Tag {
+            slug: "a".into(),
+            color: None,
+        };
         let kind = if batch {
-            repo.batch_write(Batch::new().insert(tag)).await.unwrap_err().dust().unwrap().kind()
+            repo.batch_write(Batch::new().insert(tag))
+                .await
+                .unwrap_err()
+                .dust()
+                .unwrap()
+                .kind()
         } else {
             repo.insert(tag).await.unwrap_err().dust().unwrap().kind()
         };
@@ -148,25 +171,45 @@ async fn insert_if_absent_fails_where_anything_is_stored() {
 async fn an_invalid_changeset_is_given_back_and_nothing_is_written() {
     let repo = Repo::memory();
     let form = [("slug", "dust"), ("title", ""), ("url", "no url")];
-    let Err(WriteError::Invalid(changeset)) = repo.insert(Link::changeset(&form)).await else { panic!("it is invalid") };
-    let errors: Vec<_> = changeset.errors().iter().map(|error| (error.field().to_owned(), error.code().to_owned())).collect();
-    assert_eq!(errors, [("title".into(), "required".into()), ("url".into(), "url".into())]);
+    let Err(WriteError::Invalid(changeset)) = repo.insert(Link::changeset(&form)).await else {
+        panic!("it is invalid")
+    };
+    let errors: Vec<_> = changeset
+        .errors()
+        .iter()
+        .map(|error| (error.field().to_owned(), error.code().to_owned()))
+        .collect();
+    assert_eq!(
+        errors,
+        [("title".into(), "required".into()), ("url".into(), "url".into())]
+    );
     assert_eq!(leaves(&repo).await, []);
 }
+
+/// What another writer does to the record at a path.
+type ByOther = fn(&str) -> Op;
 
 #[tokio::test]
 async fn a_version_holds_every_leaf_of_the_record() {
     for storage in ["flat", "map"] {
         let repo = Repo::memory();
         // Each case is something another writer can do between a read and a write of the record.
-        let cases: [(&str, fn(&str) -> Op); 4] = [
-            ("a field changed", |root| Op::set(path(&format!("{root}/title")), "theirs")),
-            ("a field nobody read changed", |root| Op::set(path(&format!("{root}/foreign")), 2_i64)),
+        let cases: [(&str, ByOther); 4] = [
+            ("a field changed", |root| {
+                Op::set(path(&format!("{root}/title")), "theirs")
+            }),
+            ("a field nobody read changed", |root| {
+                Op::set(path(&format!("{root}/foreign")), 2_i64)
+            }),
             ("a leaf appeared", |root| Op::set(path(&format!("{root}/new")), 3_i64)),
             ("a leaf went", |root| Op::delete(path(&format!("{root}/foreign")))),
         ];
         for (case, op) in cases {
-            let root = if storage == "flat" { "reading/links/x" } else { "pages/x" };
+            let root = if storage == "flat" {
+                "reading/links/x"
+            } else {
+                "pages/x"
+            };
             write(&repo, [Op::delete(path(root))]).await;
             if storage == "flat" {
                 repo.insert(link("x")).await.unwrap();
@@ -179,13 +222,27 @@ async fn a_version_holds_every_leaf_of_the_record() {
                 write(&repo, [op(root)]).await;
                 let edit = found.change().put(Link::NOTE, "mine");
                 let update = repo.update(edit).if_match(found.version()).await.unwrap_err();
-                (update.is_conflict(), repo.delete(&found).if_match(found.version()).await.unwrap_err().is_conflict())
+                (
+                    update.is_conflict(),
+                    repo.delete(&found)
+                        .if_match(found.version())
+                        .await
+                        .unwrap_err()
+                        .is_conflict(),
+                )
             } else {
                 let found = repo.get_versioned::<Page>("x").await.unwrap().unwrap();
                 write(&repo, [op(root)]).await;
                 let edit = found.change().put(Page::DRAFT, true);
                 let update = repo.update(edit).if_match(found.version()).await.unwrap_err();
-                (update.is_conflict(), repo.delete(&found).if_match(found.version()).await.unwrap_err().is_conflict())
+                (
+                    update.is_conflict(),
+                    repo.delete(&found)
+                        .if_match(found.version())
+                        .await
+                        .unwrap_err()
+                        .is_conflict(),
+                )
             };
             assert!(conflict && deleted, "{storage}: {case}");
         }
@@ -213,8 +270,15 @@ async fn a_version_survives_a_round_trip_through_json() {
     let found = repo.get_versioned::<Link>("dust").await.unwrap().unwrap();
     let token = serde_json::to_string(found.version()).unwrap();
     let version: Version = serde_json::from_str(&token).unwrap();
-    repo.update(found.change().put(Link::TITLE, "New")).if_match(&version).await.unwrap();
-    let stale = repo.update(found.change().put(Link::TITLE, "Newer")).if_match(version).await.unwrap_err();
+    repo.update(found.change().put(Link::TITLE, "New"))
+        .if_match(&version)
+        .await
+        .unwrap();
+    let stale = repo
+        .update(found.change().put(Link::TITLE, "Newer"))
+        .if_match(version)
+        .await
+        .unwrap_err();
     assert!(stale.is_conflict());
     assert_eq!(Expected::from(3_u64), Expected::from(Seq(3)));
 }
@@ -224,24 +288,58 @@ async fn a_conflict_tells_base_mine_and_theirs() {
     let repo = Repo::memory();
     repo.insert(link("dust")).await.unwrap();
     let found = repo.get_versioned::<Link>("dust").await.unwrap().unwrap();
-    repo.update(found.change().put(Link::TITLE, "theirs").put(Link::URL, "https://theirs.example")).await.unwrap();
+    repo.update(
+        found
+            .change()
+            .put(Link::TITLE, "theirs")
+            .put(Link::URL, "https://theirs.example"),
+    )
+    .await
+    .unwrap();
 
     let edit = found.change().put(Link::TITLE, "mine").put(Link::NOTE, "my note");
-    let Err(WriteError::Dust(error)) = repo.update(edit.clone()).if_match(found.version()).await else { panic!("it conflicts") };
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Conflict, Outcome::NotApplied));
+    let Err(WriteError::Dust(error)) = repo.update(edit.clone()).if_match(found.version()).await else {
+        panic!("it conflicts")
+    };
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Conflict, Outcome::NotApplied)
+    );
     let conflict = error.conflict().unwrap();
     let title = conflict.get(Link::TITLE);
-    assert_eq!(title, (Some("Title of dust".into()), FieldChange::Set("mine".into()), Some("theirs".into())));
+    assert_eq!(
+        title,
+        (
+            Some("Title of dust".into()),
+            FieldChange::Set("mine".into()),
+            Some("theirs".into())
+        )
+    );
     let clashes: Vec<_> = conflict.clashes().map(|field| field.field).collect();
     assert_eq!(clashes, ["title"], "only what both changed clashes");
 
     // What does not clash can go on the record as it is now.
-    let rebased = repo.fetch::<Link>("dust").await.unwrap().change().merge(edit.keep(Link::TITLE));
-    let merged = repo.update(rebased).if_match(conflict.version().unwrap()).await.unwrap();
-    assert_eq!((merged.title.as_str(), merged.note.as_deref()), ("theirs", Some("my note")));
+    let rebased = repo
+        .fetch::<Link>("dust")
+        .await
+        .unwrap()
+        .change()
+        .merge(edit.keep(Link::TITLE));
+    let merged = repo
+        .update(rebased)
+        .if_match(conflict.version().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        (merged.title.as_str(), merged.note.as_deref()),
+        ("theirs", Some("my note"))
+    );
 
     repo.delete(&merged).await.unwrap();
-    let Err(WriteError::Dust(gone)) = repo.update(found.change().put(Link::TITLE, "late")).if_match(found.version()).await
+    let Err(WriteError::Dust(gone)) = repo
+        .update(found.change().put(Link::TITLE, "late"))
+        .if_match(found.version())
+        .await
     else {
         panic!("it is gone")
     };
@@ -270,9 +368,16 @@ async fn a_batch_is_all_or_nothing_and_names_the_item() {
     assert_eq!(refused.dust().unwrap().item(), Some(4));
     assert_eq!(repo.all::<Link>().await.unwrap(), [link("kept")]);
 
-    let invalid = Link { title: String::new(), ..link("bad") };
+    let invalid = Link {
+        title: String::new(),
+        ..link("bad")
+    };
     match repo.batch_write(batch().insert(invalid)).await {
-        Err(BatchError::Invalid { index: 5, schema: "Link", errors }) => assert!(errors.of("title").next().is_some()),
+        Err(BatchError::Invalid {
+            index: 5,
+            schema: "Link",
+            errors,
+        }) => assert!(errors.of("title").next().is_some()),
         other => panic!("{other:?}"),
     }
     assert_eq!(repo.all::<Page>().await.unwrap(), [page("old")]);
@@ -280,7 +385,13 @@ async fn a_batch_is_all_or_nothing_and_names_the_item() {
     let written = repo.batch_write(batch()).await.unwrap();
     assert_eq!(written.ops, 6, "two leaves, a map, one changed leaf, two deletes");
     assert_eq!(repo.all::<Page>().await.unwrap(), [page("b")]);
-    let slugs: Vec<_> = repo.all::<Link>().await.unwrap().into_iter().map(|link| link.slug).collect();
+    let slugs: Vec<_> = repo
+        .all::<Link>()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|link| link.slug)
+        .collect();
     assert_eq!(slugs, ["a", "kept"]);
 }
 
@@ -289,7 +400,10 @@ async fn a_batch_without_items_or_with_a_lost_condition_is_refused() {
     let repo = Repo::memory();
     let empty = repo.batch_write(Batch::new()).await.unwrap_err();
     assert_eq!(empty.dust().unwrap().kind(), ErrorKind::NothingToWrite);
-    let lost = repo.batch_write(Batch::new().if_match(3).insert(link("a"))).await.unwrap_err();
+    let lost = repo
+        .batch_write(Batch::new().if_match(3).insert(link("a")))
+        .await
+        .unwrap_err();
     assert_eq!(lost.dust().unwrap().kind(), ErrorKind::InvalidParams);
     let unchanged = link("a");
     let written = repo.batch_write(Batch::new().update(unchanged.change())).await.unwrap();
@@ -304,7 +418,11 @@ async fn an_op_id_makes_a_repetition_harmless() {
     repo.insert(link("a")).op_id(id.clone()).await.unwrap();
     repo.delete::<Link>("a").await.unwrap();
     repo.insert(link("a")).op_id(id).await.unwrap();
-    assert_eq!(repo.get::<Link>("a").await.unwrap(), None, "the second was the first again");
+    assert_eq!(
+        repo.get::<Link>("a").await.unwrap(),
+        None,
+        "the second was the first again"
+    );
 }
 
 #[tokio::test]
@@ -313,15 +431,32 @@ async fn a_stored_record_that_does_not_load_is_one_error() {
     repo.insert(link("a")).await.unwrap();
     repo.insert(link("c")).await.unwrap();
     write(&repo, [Op::set(path("reading/links/b/title"), "no url")]).await;
-    write(&repo, [Op::set(path("reading/links/d"), "a leaf where a record should be")]).await;
+    write(
+        &repo,
+        [Op::set(path("reading/links/d"), "a leaf where a record should be")],
+    )
+    .await;
 
     assert_eq!(repo.all::<Link>().await.unwrap(), [link("a"), link("c")]);
-    assert_eq!(repo.strict().all::<Link>().await.unwrap_err().kind(), ErrorKind::InvalidRecord);
-    assert_eq!(repo.get::<Link>("b").await.unwrap_err().kind(), ErrorKind::InvalidRecord);
+    assert_eq!(
+        repo.strict().all::<Link>().await.unwrap_err().kind(),
+        ErrorKind::InvalidRecord
+    );
+    assert_eq!(
+        repo.get::<Link>("b").await.unwrap_err().kind(),
+        ErrorKind::InvalidRecord
+    );
     assert_eq!(repo.get::<Link>("d").await.unwrap(), None);
     assert!(repo.exists::<Link>("b").await.unwrap() && !repo.exists::<Link>("e").await.unwrap());
-    let streamed: Vec<_> = repo.stream::<Link>().map(|link| link.map(|link| link.slug).map_err(|e| e.kind())).collect().await;
-    assert_eq!(streamed, [Ok("a".into()), Err(ErrorKind::InvalidRecord), Ok("c".into())]);
+    let streamed: Vec<_> = repo
+        .stream::<Link>()
+        .map(|link| link.map(|link| link.slug).map_err(|e| e.kind()))
+        .collect()
+        .await;
+    assert_eq!(
+        streamed,
+        [Ok("a".into()), Err(ErrorKind::InvalidRecord), Ok("c".into())]
+    );
     assert_eq!(repo.fetch::<Link>("zzz").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
@@ -346,14 +481,21 @@ async fn other_clients_values_load_leniently() {
 #[tokio::test]
 async fn slugs_of_any_kind_name_one_record_each() {
     let repo = Repo::memory();
-    let slugs = ["0", "-1", "a.b", "a/b", "a~b", "~1", "*", "**", "\\*", "%", "ä", "a b", "_", "\u{1}", "a-b", "a/b/c", "A"];
+    let slugs = [
+        "0", "-1", "a.b", "a/b", "a~b", "~1", "*", "**", "\\*", "%", "ä", "a b", "_", "\u{1}", "a-b", "a/b/c", "A",
+    ];
     for slug in slugs {
         repo.insert(link(slug)).if_absent().await.unwrap();
     }
     for slug in slugs {
         assert_eq!(repo.fetch::<Link>(slug).await.unwrap(), link(slug), "{slug}");
     }
-    let mut listed: Vec<_> = repo.stream::<Link>().map_ok(|link| link.slug).try_collect().await.unwrap();
+    let mut listed: Vec<_> = repo
+        .stream::<Link>()
+        .map_ok(|link| link.slug)
+        .try_collect()
+        .await
+        .unwrap();
     let mut expected = slugs.map(String::from);
     listed.sort_unstable();
     expected.sort_unstable();
@@ -368,10 +510,18 @@ async fn slugs_of_any_kind_name_one_record_each() {
 async fn slugs_that_are_no_segments_are_refused_everywhere() {
     let repo = Repo::memory();
     for slug in [String::new(), "a\0b".into(), "x".repeat(10_000_000)] {
-        let Err(WriteError::Invalid(changeset)) = repo.insert(link(&slug)).await else { panic!("refused") };
+        let Err(WriteError::Invalid(changeset)) = repo.insert(link(&slug)).await else {
+            panic!("refused")
+        };
         assert!(changeset.errors().of("slug").next().is_some());
-        assert_eq!(repo.get::<Link>(&slug).await.unwrap_err().kind(), ErrorKind::InvalidParams);
-        assert_eq!(repo.delete::<Link>(slug).await.unwrap_err().kind(), ErrorKind::InvalidParams);
+        assert_eq!(
+            repo.get::<Link>(&slug).await.unwrap_err().kind(),
+            ErrorKind::InvalidParams
+        );
+        assert_eq!(
+            repo.delete::<Link>(slug).await.unwrap_err().kind(),
+            ErrorKind::InvalidParams
+        );
     }
     assert_eq!(leaves(&repo).await, []);
 }
@@ -385,13 +535,24 @@ async fn records_larger_than_a_page_and_pages_of_records_are_read_whole() {
         cells: std::collections::BTreeMap<String, u32>,
     }
     let repo = Repo::memory();
-    let wide = |slug: &str| Wide { slug: slug.into(), cells: (0..2_500).map(|i| (format!("c{i:05}"), i)).collect() };
+    let wide = |slug: &str| Wide {
+        slug: slug.into(),
+        cells: (0..2_500).map(|i| (format!("c{i:05}"), i)).collect(),
+    };
     for slug in ["a", "b"] {
-        repo.insert(&wide(slug)).await.unwrap();
+        repo.insert(wide(slug)).await.unwrap();
     }
     assert_eq!(repo.fetch::<Wide>("b").await.unwrap(), wide("b"));
     assert_eq!(repo.all::<Wide>().await.unwrap(), [wide("a"), wide("b")]);
-    assert_eq!(repo.get_versioned::<Wide>("a").await.unwrap().unwrap().version().revision(), Seq(1));
+    assert_eq!(
+        repo.get_versioned::<Wide>("a")
+            .await
+            .unwrap()
+            .unwrap()
+            .version()
+            .revision(),
+        Seq(1)
+    );
 }
 
 #[tokio::test]
@@ -415,8 +576,15 @@ async fn a_ten_megabyte_field_and_the_edges_of_integers_come_back_exactly() {
     };
     repo.insert(&edge).await.unwrap();
     assert_eq!(repo.fetch::<Edge>("edge").await.unwrap(), edge);
-    let nan = Edge { slug: "nan".into(), text: "t".into(), float: f64::NAN, ..edge };
-    let Err(WriteError::Invalid(changeset)) = repo.insert(&nan).await else { panic!("NaN has no JSON") };
+    let nan = Edge {
+        slug: "nan".into(),
+        text: "t".into(),
+        float: f64::NAN,
+        ..edge
+    };
+    let Err(WriteError::Invalid(changeset)) = repo.insert(&nan).await else {
+        panic!("NaN has no JSON")
+    };
     assert_eq!(changeset.errors().of("float").next().unwrap().code(), "serialize");
     assert_eq!(repo.get::<Edge>("nan").await.unwrap(), None);
 }
@@ -426,7 +594,14 @@ async fn delete_all_takes_the_prefix_and_nothing_beside_it() {
     let repo = Repo::memory();
     repo.insert(link("a")).await.unwrap();
     repo.insert(page("p")).await.unwrap();
-    write(&repo, [Op::set(path("reading/links-not"), 1_i64), Op::set(path("Reading/links/a"), 1_i64)]).await;
+    write(
+        &repo,
+        [
+            Op::set(path("reading/links-not"), 1_i64),
+            Op::set(path("Reading/links/a"), 1_i64),
+        ],
+    )
+    .await;
     repo.delete_all::<Link>().await.unwrap();
     assert_eq!(repo.all::<Link>().await.unwrap(), []);
     assert_eq!(leaves(&repo).await.len(), 4);
@@ -436,7 +611,10 @@ async fn delete_all_takes_the_prefix_and_nothing_beside_it() {
 async fn a_precondition_stands_on_the_first_op_only() {
     let repo = Repo::memory();
     let plan = repo.insert(link("a")).if_absent().plan().unwrap();
-    let expected = Precondition::Subtree { root: path("reading/links/a"), leaves: Vec::new() };
+    let expected = Precondition::Subtree {
+        root: path("reading/links/a"),
+        leaves: Vec::new(),
+    };
     assert_eq!(plan[0].precondition, expected);
     assert!(plan[1..].iter().all(|op| op.precondition == Precondition::None));
 }

@@ -15,11 +15,18 @@ use crate::record::{Link, Page, link, page};
 const LIMIT: Duration = Duration::from_secs(20);
 
 async fn next<S: Schema>(changes: &mut Subscription<S>) -> Change<S> {
-    timeout(LIMIT, changes.next()).await.expect("in time").expect("not ended").expect("no error")
+    timeout(LIMIT, changes.next())
+        .await
+        .expect("in time")
+        .expect("not ended")
+        .expect("no error")
 }
 
 async fn heard<S: Schema>(listener: &mut Listener<S>) -> Arc<Change<S>> {
-    timeout(LIMIT, listener.next()).await.expect("in time").expect("not ended")
+    timeout(LIMIT, listener.next())
+        .await
+        .expect("in time")
+        .expect("not ended")
 }
 
 fn path(rendered: &str) -> Path {
@@ -44,7 +51,13 @@ async fn it_begins_with_the_records_then_ready_then_changes() {
     // The record inserted meanwhile is delivered once, before or after `Ready`.
     assert_eq!(seen.iter().filter(|change| **change == Change::Ready).count(), 1);
     for slug in ["a", "b", "c"] {
-        assert_eq!(seen.iter().filter(|change| **change == Change::Upserted(link(slug))).count(), 1, "{slug}");
+        assert_eq!(
+            seen.iter()
+                .filter(|change| **change == Change::Upserted(link(slug)))
+                .count(),
+            1,
+            "{slug}"
+        );
     }
     repo.delete::<Link>("a").await.unwrap();
     assert_eq!(next(&mut changes).await, Change::Deleted("a".into()));
@@ -77,13 +90,22 @@ async fn a_half_written_record_is_silent_until_it_loads() {
     write(&repo, [Op::set(path("reading/links/a/url"), "https://dustlayer.io")]).await;
     assert_eq!(next(&mut changes).await, Change::Upserted(link("a")));
     write(&repo, [Op::delete(path("reading/links/a/url"))]).await;
-    assert_eq!(next(&mut changes).await, Change::Deleted("a".into()), "it no longer loads");
+    assert_eq!(
+        next(&mut changes).await,
+        Change::Deleted("a".into()),
+        "it no longer loads"
+    );
 }
 
 #[tokio::test]
 async fn a_deleted_field_is_an_upsert_while_the_record_loads() {
     let repo = Repo::memory();
-    repo.insert(Link { note: Some("n".into()), ..link("a") }).await.unwrap();
+    repo.insert(Link {
+        note: Some("n".into()),
+        ..link("a")
+    })
+    .await
+    .unwrap();
     let mut changes = repo.subscribe::<Link>().changes_only().await.unwrap();
     assert_eq!(next(&mut changes).await, Change::Ready);
     write(&repo, [Op::delete(path("reading/links/a/note"))]).await;
@@ -159,7 +181,13 @@ async fn raw_subscriptions_carry_the_ops_as_they_are() {
             events.push((event.seq, event.kind.as_str().to_owned(), event.path.to_string()));
         }
     }
-    assert_eq!(events, [(Seq(1), "set".into(), "pages/p".into()), (Seq(2), "delete".into(), "pages".into())]);
+    assert_eq!(
+        events,
+        [
+            (Seq(1), "set".into(), "pages/p".into()),
+            (Seq(2), "delete".into(), "pages".into())
+        ]
+    );
     raw.unsubscribe();
 }
 
@@ -173,8 +201,14 @@ async fn listeners_of_a_topic_share_one_subscription_and_end_it_with_the_last() 
     let heard_first = heard(&mut first).await;
     let heard_second = heard(&mut second).await;
     assert_eq!(*heard_first, Change::Upserted(link("a")));
-    assert!(Arc::ptr_eq(&heard_first, &heard_second), "both hear the one upstream subscription");
-    assert!(!Arc::ptr_eq(&heard_first, &heard(&mut elsewhere).await), "another topic has its own");
+    assert!(
+        Arc::ptr_eq(&heard_first, &heard_second),
+        "both hear the one upstream subscription"
+    );
+    assert!(
+        !Arc::ptr_eq(&heard_first, &heard(&mut elsewhere).await),
+        "another topic has its own"
+    );
 
     drop(first);
     repo.delete::<Link>("a").await.unwrap();
