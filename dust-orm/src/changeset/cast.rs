@@ -12,7 +12,8 @@ impl<S: Schema> Changeset<S> {
     ///
     /// The input is anything that serialises to named values: a struct, a map, a `serde_json::Value`, a sequence of
     /// pairs as a form gives them; of values with the same name the first counts. Names that the schema does not have
-    /// are ignored; restrict the rest with [`only`](Self::only).
+    /// are ignored; restrict the rest with [`only`](Self::only). JSON that is still text is for
+    /// [`cast_json`](Self::cast_json).
     ///
     /// The leniency is Ecto's: `"5"` is an integer where one is wanted, `"true"` and `"1"` are booleans, an integer is a
     /// float, and a type that reads its own text (a date, an enum) gets the text. `""` and null clear the field.

@@ -2,6 +2,7 @@
 
 mod cast;
 mod error;
+mod message;
 mod rule;
 
 use std::borrow::Cow;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use dust_transport::model::{Path, Value};
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use super::{Changeset, Errors, FieldChange, FieldError};
+use super::{Changeset, Errors, FieldChange, FieldError, message};
 use crate::codec::{self, Ask, LoadError};
 use crate::schema::{FieldDef, Schema};
 
@@ -179,15 +179,11 @@ fn collect_nested(errors: &mut Errors, field: &str, nested: &ValidationErrors) {
     }
 }
 
-/// The code and the params of a rule pass through; `value`, which repeats the input, does not.
+/// The code and the params of a rule pass through, but for those that repeat what was entered.
 fn rule_error(field: String, error: &ValidationError) -> FieldError {
-    let default = if error.code == "required" {
-        "can't be blank"
-    } else {
-        "is invalid"
-    };
-    let message = error.message.clone().unwrap_or(Cow::Borrowed(default));
-    error.params.iter().filter(|(name, _)| name.as_ref() != "value").fold(
+    let message = error.message.clone().unwrap_or_else(|| message::of_rule(error));
+    let repeats = |name: &str| name == "value" || (error.code == "must_match" && name == "other");
+    error.params.iter().filter(|(name, _)| !repeats(name)).fold(
         FieldError::new(field, error.code.clone(), message),
         |found, (name, value)| found.with_param(name.clone(), value.clone()),
     )

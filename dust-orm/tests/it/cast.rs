@@ -349,6 +349,30 @@ fn every_field_that_does_not_cast_is_reported() {
 }
 
 #[test]
+fn what_is_nested_as_deep_as_a_value_may_be_is_cast_like_the_rest() {
+    #[derive(Debug, Serialize, Deserialize, DustSchema)]
+    #[dust(prefix = "trees")]
+    struct Tree {
+        slug: String,
+        root: Node,
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Node {
+        number: u32,
+        child: Option<Box<Node>>,
+    }
+    let tree = |levels: usize| {
+        let (open, close) = (r#"{"number":"7","child":"#.repeat(levels), "}".repeat(levels));
+        format!(r#"{{"slug":"a","root":{open}null{close}}}"#)
+    };
+    let tree_of = |levels| Changeset::<Tree>::new().cast_json(&tree(levels));
+    let found = tree_of(126).apply().unwrap();
+    let nodes = std::iter::successors(Some(&found.root), |node| node.child.as_deref());
+    assert_eq!(nodes.map(|node| node.number).sum::<u32>(), 7 * 126);
+    assert_eq!(tree_of(127).errors().of(Errors::RECORD).count(), 1);
+}
+
+#[test]
 fn what_is_huge_is_cast_like_the_rest() {
     let text = "x".repeat(10 << 20);
     let changeset = Form::changeset(&[("slug", "a"), ("text", &text)]);

@@ -491,7 +491,7 @@ fn errors_serialise_by_field_with_code_message_and_params() {
     assert_eq!(
         serde_json::to_value(&errors).unwrap(),
         json!({
-            "title": [{"code": "length", "message": "is invalid", "params": {"min": 2, "max": 5}}],
+            "title": [{"code": "length", "message": "should be at most 5 character(s)", "params": {"min": 2, "max": 5}}],
             "note": [{"code": "required", "message": "can't be blank", "params": {}}],
             "site": [{"code": "url", "message": "must be an address", "params": {}}],
             "type": [{"code": "cast", "message": "is invalid", "params": {"reason": "expected u8"}}],
@@ -500,7 +500,7 @@ fn errors_serialise_by_field_with_code_message_and_params() {
     );
     assert_eq!(
         errors.to_string(),
-        "title: is invalid; note: can't be blank; site: must be an address; type: is invalid; start: must be even"
+        "title: should be at most 5 character(s); note: can't be blank; site: must be an address; type: is invalid; start: must be even"
     );
     assert_eq!(
         (errors.len(), errors.is_empty(), (&errors).into_iter().count()),
@@ -521,17 +521,65 @@ fn a_changeset_shows_its_changes() {
 }
 
 #[test]
-fn zz_probe() {
+fn the_rules_speak_to_people_and_do_not_repeat_what_was_entered() {
     #[derive(Debug, Serialize, Deserialize, Validate, DustSchema)]
-    #[dust(prefix = "wide")]
-    struct Wide {
+    #[dust(prefix = "rules")]
+    struct Rules {
         slug: String,
-        #[validate(range(max = 5))]
-        n: u128,
-        #[validate(range(max = 5.0))]
-        f: f64,
+        #[validate(length(min = 2, max = 4))]
+        between: String,
+        #[validate(length(min = 2))]
+        least: Option<Vec<u8>>,
+        #[validate(length(equal = 3))]
+        equal: Vec<u8>,
+        #[validate(range(min = 1, max = 9))]
+        range: i64,
+        #[validate(range(exclusive_min = 0.5, exclusive_max = 1.5))]
+        open: f64,
+        #[validate(email)]
+        email: String,
+        #[validate(required)]
+        needed: Option<u8>,
+        #[validate(must_match(other = "email"))]
+        again: String,
+        #[validate(contains(pattern = "dust"))]
+        pattern: String,
     }
-    let w =
-        Wide::changeset(&json!({"slug": "a", "n": "340282366920938463463374607431768211455", "f": 1e300})).validate();
-    eprintln!("{:?}", w.errors());
+    let input = json!({
+        "slug": "a", "between": "ä", "least": [1], "equal": [1], "range": "10", "open": "0.5", "email": "secret",
+        "needed": "", "again": "other", "pattern": "none",
+    });
+    let changeset = Rules::changeset(&input).validate();
+    let found: Vec<_> = changeset.errors().iter().map(ToString::to_string).collect();
+    let expected = [
+        "between: should be at least 2 character(s)",
+        "least: should have at least 2 item(s)",
+        "equal: should have 3 item(s)",
+        "range: must be at most 9",
+        "open: must be greater than 0.5",
+        "email: has invalid format",
+        "needed: can't be blank",
+        "again: does not match",
+        "pattern: is invalid",
+    ];
+    assert_eq!(found, expected);
+    let text = serde_json::to_string(changeset.errors()).unwrap();
+    assert!(!text.contains("secret") && !text.contains("none"), "{text}");
+
+    let input = json!({"between": "12345", "range": 0, "open": 1.5});
+    let changeset = Rules::changeset(&input).validate();
+    for (field, expected) in [
+        ("between", "should be at most 4 character(s)"),
+        ("range", "must be at least 1"),
+        ("open", "must be less than 1.5"),
+    ] {
+        assert_eq!(
+            changeset
+                .errors()
+                .of(field)
+                .map(FieldError::message)
+                .collect::<Vec<_>>(),
+            [expected]
+        );
+    }
 }
