@@ -12,6 +12,7 @@ use crate::error::Error;
 pub mod disk;
 pub mod faults;
 pub mod local;
+pub mod memory;
 mod mutation;
 mod overlay;
 mod pairs;
@@ -22,8 +23,6 @@ mod resolver;
 mod storage;
 mod tree;
 mod watch;
-
-pub mod memory;
 
 pub use pairs::PairsIter;
 
@@ -130,6 +129,25 @@ impl Default for Limits {
 pub type Watch = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// A transactional ordered map of bytes. Cloning is cheap and yields a handle to the same map.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Error, Isolation, Memory, Transaction};
+///
+/// async fn rename<E: Engine>(engine: &E, from: &[u8], to: &[u8]) -> Result<(), Error> {
+///     let transaction = engine.begin();
+///     if let Some(value) = transaction.get(from, Isolation::Serializable).await? {
+///         transaction.clear(from);
+///         transaction.set(to, &value);
+///     }
+///     transaction.commit().await.map(drop)
+/// }
+///
+/// rename(&Memory::new(), b"old", b"new").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Engine: Clone + Send + Sync + 'static {
     /// The engine's transactions.
     type Transaction: Transaction;
@@ -148,6 +166,38 @@ pub trait Engine: Clone + Send + Sync + 'static {
 ///
 /// Methods take `&self` so that many reads can be under way at once. Writes are buffered; a write that breaks a rule
 /// (a key too long, a bad versionstamp offset) is reported by [`commit`](Transaction::commit).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Atomic, Direction, Engine, Isolation, Memory, RangeRead, Transaction};
+///
+/// let memory = Memory::new();
+/// let writer = memory.begin();
+/// writer.set(b"log/count", &1_u64.to_le_bytes());
+/// writer.atomic(Atomic::Add, b"log/count", &1_u64.to_le_bytes());
+/// writer.set_versionstamped_key(b"log/e/..........\x06\0\0\0", b"an entry");
+/// let watch = writer.watch(b"log/count");
+/// let stamp = writer.commit().await?.stamp;
+///
+/// let reader = memory.begin();
+/// let read = RangeRead {
+///     begin: b"log/",
+///     end: b"log0",
+///     limit: 10,
+///     direction: Direction::Reverse,
+///     isolation: Isolation::Serializable,
+/// };
+/// let page = reader.get_range(read).await?;
+/// assert_eq!(page.get(0), Some((&[b"log/e/", &stamp[..]].concat()[..], &b"an entry"[..])));
+/// assert_eq!(page.get(1), Some((&b"log/count"[..], &2_u64.to_le_bytes()[..])));
+///
+/// reader.clear(b"log/count");
+/// reader.commit().await?;
+/// watch.await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Transaction: Send + Sync + 'static {
     /// The version that reads see.
     fn read_version(&self) -> impl Future<Output = Result<Version, Error>> + Send;

@@ -19,6 +19,9 @@ use super::watch::{Pending, Seen, Watches};
 use super::{Committed, Limits, Version};
 use crate::error::Error;
 
+/// Fewer pinned versions than these are not worth a sweep.
+const LIVE_SWEEP_LEN_MIN: usize = 1024;
+
 /// One version of the map, as transactions pin it.
 pub(super) struct Published {
     pub(super) version: u64,
@@ -98,6 +101,7 @@ impl Pipeline {
         let committer = Committer {
             resolver: Resolver::new(published.version),
             live: VecDeque::from([(published.version, Arc::downgrade(&published))]),
+            live_sweep_len: LIVE_SWEEP_LEN_MIN,
             version: published.version,
             storage,
             shared: Arc::clone(&shared),
@@ -185,6 +189,8 @@ struct Committer {
     version: u64,
     /// The versions that a transaction may have pinned, oldest first.
     live: VecDeque<(u64, Weak<Published>)>,
+    /// How long `live` may grow before it is swept.
+    live_sweep_len: usize,
     shared: Arc<Shared>,
 }
 
@@ -345,6 +351,11 @@ impl Committer {
             && pinned.strong_count() == 0
         {
             self.live.pop_front();
+        }
+        // A long reader keeps the front; what came and went behind it must not pile up meanwhile.
+        if self.live.len() > self.live_sweep_len {
+            self.live.retain(|(_, pinned)| pinned.strong_count() > 0);
+            self.live_sweep_len = LIVE_SWEEP_LEN_MIN.max(self.live.len() * 2);
         }
         let oldest = self.live.front().map_or(self.version, |(version, _)| *version);
         self.resolver.prune(oldest);

@@ -8,7 +8,7 @@ use super::range_set::remove_keys;
 use super::storage::Bytes;
 use crate::error::Error;
 
-/// Most single keys and range ends kept before the oldest versions are given up.
+/// Most versions and keys of versions kept before the oldest are given up.
 const WINDOW_LEN_MAX: usize = 1 << 20;
 
 /// The writes of the versions that a live transaction may still conflict with.
@@ -18,6 +18,8 @@ pub(super) struct Resolver {
     points: BTreeMap<Bytes, u64>,
     /// The keys of each version, oldest first, to find what to forget.
     log: VecDeque<(u64, Vec<Bytes>)>,
+    /// The versions and keys in `log`: a key that every version writes is there many times, though once in `points`.
+    log_len: usize,
     /// The last version that wrote a range covering the keys from here to the next entry; 0 for none.
     ranges: BTreeMap<Bytes, u64>,
     /// How large `ranges` may grow before the next sweep.
@@ -32,6 +34,7 @@ impl Resolver {
         Self {
             points: BTreeMap::new(),
             log: VecDeque::new(),
+            log_len: 0,
             ranges: BTreeMap::new(),
             ranges_sweep_len: 1024,
             oldest: version,
@@ -86,6 +89,7 @@ impl Resolver {
     /// Opens a version; what is recorded next was written by it.
     pub(super) fn open_version(&mut self, version: u64) {
         self.log.push_back((version, Vec::new()));
+        self.log_len += 1;
     }
 
     pub(super) fn record_key(&mut self, key: &Bytes) {
@@ -94,6 +98,7 @@ impl Resolver {
         };
         if self.points.insert(Bytes::clone(key), *version) != Some(*version) {
             keys.push(Bytes::clone(key));
+            self.log_len += 1;
         }
     }
 
@@ -114,13 +119,12 @@ impl Resolver {
     /// Forgets what no transaction at `live` or later can conflict with, and more if the window is too large.
     pub(super) fn prune(&mut self, live: u64) {
         let mut oldest = self.oldest.max(live);
-        let mut kept = self.points.len();
         while let Some((version, keys)) = self.log.front() {
-            if *version > oldest && kept <= self.window_len_max {
+            if *version > oldest && self.log_len <= self.window_len_max {
                 break;
             }
             oldest = oldest.max(*version);
-            kept = kept.saturating_sub(keys.len());
+            self.log_len -= keys.len() + 1;
             for key in keys {
                 if self.points.get(key).is_some_and(|written| written == version) {
                     self.points.remove(key);
@@ -240,8 +244,9 @@ mod tests {
         for version in 2..30 {
             resolver.open_version(version);
             resolver.record_key(&key(&format!("k{version:02}")));
+            resolver.record_key(&key("hot"));
             resolver.prune(1);
-            assert!(resolver.points.len() <= 11);
+            assert!(resolver.points.len() <= 5 && resolver.log.len() <= 4);
         }
         assert!(matches!(
             resolver.check(&reads(&[("x", "")]), 1),
