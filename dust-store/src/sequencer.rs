@@ -34,6 +34,8 @@ pub(crate) struct Sequencer {
     queue: Mutex<VecDeque<Pending>>,
     relay: Relay,
     writers: AtomicUsize,
+    /// How many batches the last group had.
+    group_batches: AtomicUsize,
     /// Notified when a group has ended.
     ended: Notify,
 }
@@ -78,14 +80,24 @@ impl Sequencer {
     }
 }
 
-/// A group of all that is queued.
+/// A group of all that is queued, if anything is.
 fn next_group<E: Engine>(store: &Arc<Store<E>>) -> Option<Running> {
-    let queued = store.sequencer.take();
-    if queued.is_empty() {
+    if store.sequencer.queue().is_empty() {
         return None;
     }
     let store = Arc::clone(store);
-    Some(Box::pin(store.run_group(queued)))
+    Some(Box::pin(async move {
+        // Those who were answered together are about to write again: with a moment for that they share one commit, and
+        // without it the first of them commits alone while the others wait.
+        if store.sequencer.group_batches.load(Ordering::Relaxed) > 1 {
+            tokio::task::yield_now().await;
+        }
+        let queued = store.sequencer.take();
+        store.sequencer.group_batches.store(queued.len(), Ordering::Relaxed);
+        if !queued.is_empty() {
+            store.run_group(queued).await;
+        }
+    }))
 }
 
 /// Counts a caller who waits for an answer.
