@@ -158,11 +158,7 @@ impl Store for Heed {
     }
 }
 
-struct Layer(
-    dust_layer::Disk,
-    Option<dust_layer::LocalTransaction>,
-    tokio::runtime::Runtime,
-);
+struct Layer(dust_layer::Disk, Option<dust_layer::LocalTransaction>);
 
 impl Store for Layer {
     fn commit(&self, batch: Batch) {
@@ -170,30 +166,28 @@ impl Store for Layer {
         for (key, value) in &batch {
             tx.set(key, value);
         }
-        self.2.block_on(tx.commit()).unwrap();
+        block_on(tx.commit()).unwrap();
     }
     fn refresh(&mut self) {
         self.1 = Some(self.0.begin());
     }
     fn get(&self, key: &[u8]) -> usize {
-        self.2
-            .block_on(self.1.as_ref().unwrap().get(key, Isolation::Snapshot))
+        block_on(self.1.as_ref().unwrap().get(key, Isolation::Snapshot))
             .unwrap()
             .unwrap()
             .len()
     }
     fn scan(&self, begin: &[u8], end: &[u8]) -> usize {
         let (limit, direction, isolation) = (usize::MAX, Direction::Forward, Isolation::Snapshot);
-        self.2
-            .block_on(self.1.as_ref().unwrap().get_range(RangeRead {
-                begin,
-                end,
-                limit,
-                direction,
-                isolation,
-            }))
-            .unwrap()
-            .len()
+        block_on(self.1.as_ref().unwrap().get_range(RangeRead {
+            begin,
+            end,
+            limit,
+            direction,
+            isolation,
+        }))
+        .unwrap()
+        .len()
     }
     fn groups(&self) -> bool {
         true
@@ -228,12 +222,26 @@ fn open(name: &str, folder: &Path) -> Box<dyn Store> {
         }
         _ => {
             let disk = dust_layer::Disk::open(folder).unwrap();
-            Box::new(Layer(
-                disk,
-                None,
-                tokio::runtime::Builder::new_current_thread().build().unwrap(),
-            ))
+            Box::new(Layer(disk, None))
         }
+    }
+}
+
+/// Runs a future on this thread. Its 64 writers would contend for the one driver of a shared runtime.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park();
     }
 }
 
@@ -302,7 +310,12 @@ fn main() {
     let root = tempfile::tempdir_in(std::env::args().nth(1).unwrap_or_else(|| ".".to_owned())).unwrap();
     println!("| store | 1 writer, commits/s | 64 writers, commits/s | gets/s | records/s | full scan, keys/s | MiB |");
     println!("|---|--:|--:|--:|--:|--:|--:|");
-    for name in ["redb", "fjall", "heed", "dust-layer"] {
+    let named: Vec<String> = std::env::args().skip(2).collect();
+    let all = ["redb", "fjall", "heed", "dust-layer"];
+    for name in all
+        .into_iter()
+        .filter(|name| named.is_empty() || named.iter().any(|wanted| wanted == name))
+    {
         let folder = root.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         let mut store = open(name, &folder);

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 /// answer soon.
 const GROUP_LEN_MAX: usize = 4096;
 
-/// How long the committer looks for work before it sleeps, since a wake-up may cost more than a small commit.
-const SPIN_MAX: Duration = Duration::from_micros(50);
+/// How long the consumer looks for items before it sleeps, since a wake-up may cost more than a small commit; also how
+/// long it lets a group fill up.
+const LINGER_MAX: Duration = Duration::from_micros(50);
 
 #[derive(Debug)]
 struct State<T> {
@@ -34,6 +35,8 @@ pub(super) struct Queue<T> {
     ready: Condvar,
     /// The number of items, readable without the lock while the consumer spins.
     len: AtomicUsize,
+    /// How many items the last group had; only the consumer uses it.
+    last_len: AtomicUsize,
 }
 
 impl<T> Default for Queue<T> {
@@ -45,6 +48,7 @@ impl<T> Default for Queue<T> {
             }),
             ready: Condvar::new(),
             len: AtomicUsize::new(0),
+            last_len: AtomicUsize::new(0),
         }
     }
 }
@@ -71,10 +75,16 @@ impl<T> Queue<T> {
     }
 
     /// Waits for items and takes what there is; `None` once the queue is closed and empty.
+    ///
+    /// Producers that were answered together tend to come back together. So a group begins a moment later if the last
+    /// one was larger than what is there yet: otherwise the first to return would have a sync alone, and the others the
+    /// next one. A lone producer never waits for others.
     pub(super) fn take(&self) -> Option<Vec<T>> {
         let began = Instant::now();
-        while self.len.load(Ordering::Acquire) == 0 && began.elapsed() < SPIN_MAX {
-            std::hint::spin_loop();
+        let expected = self.last_len.load(Ordering::Relaxed).max(1);
+        while self.len.load(Ordering::Acquire) < expected && began.elapsed() < LINGER_MAX {
+            // Where cores are scarce, the time belongs to the producers.
+            std::thread::yield_now();
         }
         let mut state = self.lock();
         while state.items.is_empty() && state.phase == Phase::Open {
@@ -86,6 +96,7 @@ impl<T> Queue<T> {
         let count = state.items.len().min(GROUP_LEN_MAX);
         let group = state.items.drain(..count).collect();
         self.len.store(state.items.len(), Ordering::Release);
+        self.last_len.store(count, Ordering::Relaxed);
         Some(group)
     }
 

@@ -67,6 +67,30 @@ pub async fn increments_in_the_retry_loop_count_exactly<E: Engine>(engine: E) ->
     Ok(())
 }
 
+/// Of transactions that read and write one key at the same version, exactly one commits, also when their commits are
+/// under way at once and may share a group.
+pub async fn of_commits_submitted_together_one_wins<E: Engine>(engine: E) -> Result<(), Error> {
+    for round in 0..10_u8 {
+        let mut commits = JoinSet::new();
+        let transactions: Vec<_> = (0..TASKS).map(|_| engine.begin()).collect();
+        for (task, transaction) in (0_u8..).zip(transactions) {
+            transaction.get(b"k", SERIALIZABLE).await?;
+            transaction.set(b"k", &[round, task]);
+            commits.spawn(async move { transaction.commit().await });
+        }
+        let mut winners = 0;
+        while let Some(outcome) = commits.join_next().await {
+            match outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
+                Ok(_) => winners += 1,
+                Err(Error::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        assert_eq!(winners, 1);
+    }
+    Ok(())
+}
+
 /// Transfers between accounts never show a reader a sum that is off, in one range or key by key.
 pub async fn transfers_keep_the_sum_that_readers_see<E: Engine>(engine: E) -> Result<(), Error> {
     const ACCOUNTS: u64 = 6;

@@ -76,6 +76,7 @@ macro_rules! engine_suite {
             watch::a_watch_of_a_closed_engine_fails,
             concurrency::atomics_sum_exactly,
             concurrency::increments_in_the_retry_loop_count_exactly,
+            concurrency::of_commits_submitted_together_one_wins,
             concurrency::transfers_keep_the_sum_that_readers_see,
             concurrency::a_long_reader_neither_blocks_nor_sees_later_writes,
             concurrency::stamps_of_concurrent_commits_differ_and_order_them,
