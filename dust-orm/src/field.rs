@@ -176,3 +176,30 @@ macro_rules! text {
 }
 
 text!(&str, &String);
+
+/// What a field is read as: its type, or for an `Option<T>` the `T` in it, since "absent" is said beside it already.
+///
+/// Where a field is an `Option`, both are possible, and the caller says which: `let note: Option<String> =
+/// changeset.get_field(Link::NOTE)`.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// # #[derive(Serialize, Deserialize, DustSchema)]
+/// # #[dust(prefix = "links")]
+/// # struct Link { slug: String, title: String, note: Option<String> }
+/// let changeset = Changeset::<Link>::new().put(Link::TITLE, "Dust").put(Link::NOTE, "a store");
+/// let title = changeset.get_field(Link::TITLE);
+/// let note: Option<String> = changeset.get_field(Link::NOTE);
+/// assert_eq!((title.as_deref(), note.as_deref()), (Some("Dust"), Some("a store")));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not read as `{T}`",
+    label = "not the type of the field",
+    note = "a field is read as its type, or as the `T` of its `Option<T>`"
+)]
+pub trait ReadAs<T> {}
+
+impl<S, T> ReadAs<T> for Field<S, T> {}
+
+impl<S, T> ReadAs<T> for Field<S, Option<T>> {}

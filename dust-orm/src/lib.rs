@@ -64,7 +64,7 @@ pub use dust_derive::DustSchema;
 pub use dust_transport::model::{Event, Op, OpId, Seq, Value};
 pub use dust_transport::transport::{Signal, Start, Transport};
 pub use error::{Error, ErrorKind, Outcome, WriteError};
-pub use field::{Field, FieldList, IntoField};
+pub use field::{Field, FieldList, IntoField, ReadAs};
 pub use repo::{
     Batch, BatchError, BatchWritten, Change, Delete, Insert, Listener, RawSubscription, RecordStream, Repo,
     ResyncReason, SlugOf, SubscribeRecords, Subscription, Update,

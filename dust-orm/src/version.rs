@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::changeset::{Changeset, FieldChange};
 use crate::codec;
 use crate::error::{Error, ErrorKind};
-use crate::field::Field;
+use crate::field::{Field, ReadAs};
 use crate::schema::Schema;
 
 /// The state of a record that was read: the revision of each of its leaves.
@@ -300,9 +300,12 @@ impl Conflict {
         self.fields.iter().filter(|field| field.clashes())
     }
 
-    /// Base, mine and theirs of one field, typed; `None` where absent or not readable as `T`.
+    /// Base, mine and theirs of one field, typed; `None` where absent. A field that is an `Option<T>` is read as a `T`.
     #[must_use]
-    pub fn get<S: Schema, T: DeserializeOwned>(&self, field: Field<S, T>) -> (Option<T>, FieldChange<T>, Option<T>) {
+    pub fn get<S: Schema, T, V: DeserializeOwned>(&self, field: Field<S, T>) -> (Option<V>, FieldChange<V>, Option<V>)
+    where
+        Field<S, T>: ReadAs<V>,
+    {
         let decode = |value: &Option<Value>| value.as_ref().and_then(|value| codec::decode(value).ok());
         let Some(found) = self.fields.iter().find(|found| found.field == field.name()) else {
             return (None, FieldChange::Kept, None);

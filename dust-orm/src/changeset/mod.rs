@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
-use crate::field::{Field, FieldList, IntoField};
+use crate::field::{Field, FieldList, IntoField, ReadAs};
 use crate::schema::Schema;
 pub use error::{Errors, FieldError};
 
@@ -29,7 +29,7 @@ pub use error::{Errors, FieldError};
 /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: Some("to read".into()) };
 /// let change = link.change().cast(&[("title", "Dust"), ("note", "")]);
 /// assert_eq!(change.get_change(Link::TITLE), FieldChange::Kept);
-/// assert_eq!(change.get_change(Link::NOTE), FieldChange::Cleared);
+/// assert_eq!(change.get_change::<_, String>(Link::NOTE), FieldChange::Cleared);
 /// assert_eq!(change.put(Link::NOTE, "read").get_change(Link::NOTE), FieldChange::Set(Some("read".into())));
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -222,7 +222,7 @@ impl<S: Schema> Changeset<S> {
     /// let link = Link { slug: "dust".into(), title: "Dust".into(), note: Some("to read".into()) };
     /// assert!(!link.change().put(Link::TITLE, "Dust").changed(Link::TITLE));
     /// let change = link.change().put(Link::TITLE, String::from("Dust, the layer")).put(Link::NOTE, None);
-    /// assert_eq!(change.get_change(Link::NOTE), FieldChange::Cleared);
+    /// assert_eq!(change.get_change::<_, String>(Link::NOTE), FieldChange::Cleared);
     /// ```
     #[must_use]
     pub fn put<T: Serialize>(mut self, field: Field<S, T>, value: impl IntoField<T>) -> Self {
@@ -312,9 +312,12 @@ impl<S: Schema> Changeset<S> {
         self
     }
 
-    /// What happens to a field. A value that does not read as `T` any more (it cannot after a cast) counts as kept.
+    /// What happens to a field: kept, cleared, or set to a value of its type, for an `Option<T>` to a `T`.
     #[must_use]
-    pub fn get_change<T: DeserializeOwned>(&self, field: Field<S, T>) -> FieldChange<T> {
+    pub fn get_change<T, V: DeserializeOwned>(&self, field: Field<S, T>) -> FieldChange<V>
+    where
+        Field<S, T>: ReadAs<V>,
+    {
         match self.changes.get(field.index()) {
             Some(FieldChange::Set(value)) => codec::decode(value).map_or(FieldChange::Kept, FieldChange::Set),
             Some(FieldChange::Cleared) => FieldChange::Cleared,
@@ -325,7 +328,7 @@ impl<S: Schema> Changeset<S> {
     /// The field as the record will have it: the change, else what the record has, else the default that
     /// `#[dust(default)]` names.
     ///
-    /// `None` where it is absent, also for a field that is an option: `flatten` loses nothing.
+    /// `None` where it is absent; a field that is an `Option<T>` is read as a `T`.
     ///
     /// ```
     /// use dust_orm::prelude::*;
@@ -337,10 +340,14 @@ impl<S: Schema> Changeset<S> {
     /// let change = link.change().put(Link::TITLE, "Dust, the layer");
     /// assert_eq!(change.get_field(Link::TITLE).as_deref(), Some("Dust, the layer"));
     /// assert_eq!(change.get_field(Link::SLUG).as_deref(), Some("dust"));
-    /// assert_eq!(change.get_field(Link::NOTE), None);
+    /// let note: Option<String> = change.get_field(Link::NOTE);
+    /// assert_eq!(note, None);
     /// ```
     #[must_use]
-    pub fn get_field<T: DeserializeOwned>(&self, field: Field<S, T>) -> Option<T> {
+    pub fn get_field<T, V: DeserializeOwned>(&self, field: Field<S, T>) -> Option<V>
+    where
+        Field<S, T>: ReadAs<V>,
+    {
         let value = self.value(field.index()).filter(|value| !value.is_null());
         let value = value.cloned().or_else(|| field.def().default_value())?;
         codec::decode(&value).ok()

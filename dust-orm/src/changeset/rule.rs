@@ -59,10 +59,14 @@ fn check_slug<S: Schema>(changeset: &mut Changeset<S>) {
     }
 }
 
-/// Required fields must be neither absent, nor null, nor "", whether they change or not.
+/// Required fields must be neither absent, nor null, nor "", whether they change or not. Nor an empty map, which leaves
+/// nothing in a store: the record could be written and not be read.
 fn check_required<S: Schema>(changeset: &mut Changeset<S>) {
+    let leaves_nothing = |value: &Value| value.json() == "{}";
     for (index, def) in S::FIELDS.iter().enumerate().filter(|(_, def)| def.is_required()) {
-        if codec::is_blank(changeset.value(index)) && !changeset.errors.has(def.serde_name()) {
+        let value = changeset.value(index);
+        let blank = codec::is_blank(value) || value.is_some_and(leaves_nothing);
+        if blank && !changeset.errors.has(def.serde_name()) {
             changeset.errors.push(FieldError::required(def.serde_name()));
         }
     }

@@ -342,10 +342,7 @@ fn every_field_that_does_not_cast_is_reported() {
     let changeset = Form::changeset(&json!({"slug": 5, "int": "x", "flag": "x", "text": "fine", "day": "x"}));
     let fields: Vec<_> = changeset.errors().iter().map(dust_orm::FieldError::field).collect();
     assert_eq!(fields, ["slug", "int", "flag", "day"]);
-    assert_eq!(
-        changeset.get_change(Form::TEXT),
-        FieldChange::Set(Some("fine".to_owned()))
-    );
+    assert_eq!(changeset.get_change(Form::TEXT), FieldChange::Set("fine".to_owned()));
 }
 
 #[test]

@@ -358,8 +358,12 @@ fn a_field_is_kept_cleared_or_set() {
     ];
     for (index, changeset) in kept.iter().enumerate() {
         assert!(!changeset.changed(Order::EMAIL), "{index}");
-        assert_eq!(changeset.get_change(Order::EMAIL), FieldChange::Kept, "{index}");
-        assert_eq!(changeset.get_field(Order::EMAIL), Some(base.email.clone()), "{index}");
+        assert_eq!(
+            changeset.get_change::<_, String>(Order::EMAIL),
+            FieldChange::Kept,
+            "{index}"
+        );
+        assert_eq!(changeset.get_field(Order::EMAIL), base.email, "{index}");
     }
     let cleared = [
         change().clear(Order::EMAIL),
@@ -368,8 +372,12 @@ fn a_field_is_kept_cleared_or_set() {
         change().cast(&[("mail", None::<String>)]),
     ];
     for (index, changeset) in cleared.into_iter().enumerate() {
-        assert_eq!(changeset.get_change(Order::EMAIL), FieldChange::Cleared, "{index}");
-        assert_eq!(changeset.get_field(Order::EMAIL), None, "{index}");
+        assert_eq!(
+            changeset.get_change::<_, String>(Order::EMAIL),
+            FieldChange::Cleared,
+            "{index}"
+        );
+        assert_eq!(changeset.get_field::<_, String>(Order::EMAIL), None, "{index}");
         assert_eq!(
             changeset.changes().collect::<Vec<_>>(),
             [("mail", &FieldChange::Cleared)],
@@ -378,8 +386,8 @@ fn a_field_is_kept_cleared_or_set() {
         assert_eq!(changeset.apply().unwrap().email, None, "{index}");
     }
     let set = change().put(Order::EMAIL, "d@e.f".to_owned());
-    assert_eq!(set.get_change(Order::EMAIL), FieldChange::Set(Some("d@e.f".to_owned())));
-    assert_eq!(set.get_field(Order::EMAIL), Some(Some("d@e.f".to_owned())));
+    assert_eq!(set.get_change(Order::EMAIL), FieldChange::Set("d@e.f".to_owned()));
+    assert_eq!(set.get_field(Order::EMAIL), Some("d@e.f".to_owned()));
     assert_eq!(set.apply().unwrap().email.as_deref(), Some("d@e.f"));
 
     // What is absent stays absent: nothing changes.
@@ -387,7 +395,7 @@ fn a_field_is_kept_cleared_or_set() {
     assert_eq!(
         Changeset::<Order>::new()
             .put(Order::EMAIL, None)
-            .get_change(Order::EMAIL),
+            .get_change::<_, String>(Order::EMAIL),
         FieldChange::Cleared
     );
     assert!(!Changeset::<Order>::new().is_update() && change().is_update());
@@ -432,7 +440,10 @@ fn a_merge_takes_over_changes_and_errors() {
     let merged = left.merge(right).add_error(Order::SITE, "taken", "has been taken");
     assert_eq!(merged.get_field(Order::TITLE).as_deref(), Some("Three"));
     assert_eq!(
-        (merged.get_field(Order::END), merged.get_change(Order::NOTE)),
+        (
+            merged.get_field(Order::END),
+            merged.get_change::<_, String>(Order::NOTE)
+        ),
         (Some(8), FieldChange::Cleared)
     );
     check(merged, &[("note", "required"), ("site", "taken"), ("type", "cast")]);

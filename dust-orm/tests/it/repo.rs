@@ -82,6 +82,26 @@ async fn a_map_field_that_is_empty_comes_back_empty() {
 }
 
 #[tokio::test]
+async fn a_required_map_that_is_empty_is_blank_since_it_would_leave_nothing() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize, DustSchema)]
+    #[dust(prefix = "shelves")]
+    struct Shelf {
+        slug: String,
+        #[dust(required)]
+        books: std::collections::BTreeMap<String, u32>,
+    }
+    let repo = Repo::memory();
+    let empty = Shelf {
+        slug: "a".into(),
+        books: [].into(),
+    };
+    let Err(WriteError::Invalid(changeset)) = repo.insert(empty).await else {
+        panic!("it could not be read")
+    };
+    assert_eq!(changeset.errors().of("books").next().unwrap().code(), "required");
+}
+
+#[tokio::test]
 async fn an_update_of_a_flat_record_writes_what_changed_and_null_where_cleared() {
     let repo = Repo::memory();
     let first = Link {

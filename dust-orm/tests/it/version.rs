@@ -154,7 +154,7 @@ async fn a_conflict_tells_base_mine_and_theirs() {
         (text("A"), FieldChange::Set("Mine".to_owned()), text("Theirs"))
     );
     assert_eq!(conflict.get(Task::POINTS), (Some(1), FieldChange::Set(5), Some(1)));
-    assert_eq!(conflict.get(Task::NOTE), (Some(text("n")), FieldChange::Kept, None));
+    assert_eq!(conflict.get(Task::NOTE), (text("n"), FieldChange::Kept, None));
     assert_eq!(
         conflict.get(Task::SLUG),
         (None, FieldChange::Kept, None),
