@@ -97,7 +97,7 @@ impl Database<Disk> {
     }
 }
 
-impl<E: Engine + std::fmt::Debug> Database<E> {
+impl<E: Engine> Database<E> {
     /// Puts a database on an engine.
     ///
     /// ```

@@ -47,7 +47,7 @@ pub struct Embedded {
 const DEVICE: &str = "dev_embedded";
 
 impl Embedded {
-    pub(crate) fn new<E: Engine + fmt::Debug>(store: Arc<Store<E>>) -> Self {
+    pub(crate) fn new<E: Engine>(store: Arc<Store<E>>) -> Self {
         let device = DeviceId::new(DEVICE).unwrap_or_else(|_| DeviceId::random());
         Self { store, device }
     }

@@ -37,7 +37,7 @@ pub(crate) struct Sequencer {
     /// How many batches the last group had.
     group_batches: AtomicUsize,
     /// Notified when a group has ended.
-    ended: Notify,
+    ended: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Sequencer {
@@ -71,11 +71,14 @@ impl Sequencer {
         }
     }
 
-    /// Waits for the end of the group that is under way, if there is one.
-    pub(crate) async fn idle(&self) {
-        let ended = self.ended.notified();
-        if self.relay.is_running() {
-            ended.await;
+    /// Waits for the end of the group that is under way, if there is one. The future does not hold the store.
+    pub(crate) fn idle(&self) -> impl Future<Output = ()> + Send + use<> {
+        let ended = Arc::clone(&self.ended).notified_owned();
+        let is_running = self.relay.is_running();
+        async move {
+            if is_running {
+                ended.await;
+            }
         }
     }
 }

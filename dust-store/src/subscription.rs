@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use dust_layer::{Engine, Error as LayerError, Isolation, Transaction};
@@ -73,34 +73,49 @@ impl<E: Engine> Store<E> {
 
     /// Waits until the stored head is beyond a sequence number, and publishes it; this is how what other nodes write gets
     /// here. The subscribers that wait drive it together.
-    async fn look_out(self: Arc<Self>, seq: u64) {
-        if let Err(error) = self.try_look_out(seq).await {
-            self.feed.fail(error);
+    ///
+    /// It lies in the store itself, so it holds the store only while it runs, never while it waits.
+    async fn look_out(store: Weak<Self>, seq: u64) {
+        if let Err(error) = Self::try_look_out(&store, seq).await
+            && let Some(store) = store.upgrade()
+        {
+            store.feed.fail(error);
         }
     }
 
-    async fn try_look_out(&self, seq: u64) -> Result<(), LayerError> {
-        let transaction = self.engine.begin();
-        let stored = transaction.get(self.keys.head(), Isolation::Snapshot).await?;
-        let watch = transaction.watch(self.keys.head());
+    async fn try_look_out(weak: &Weak<Self>, seq: u64) -> Result<(), LayerError> {
+        let Some(store) = weak.upgrade() else { return Ok(()) };
+        let transaction = store.engine.begin();
+        let (stored, watch) = (
+            store.stored_head(&transaction).await?,
+            transaction.watch(store.keys.head()),
+        );
         transaction.commit().await?;
-        drop(transaction);
-        let is_beyond = |stored: Option<Vec<u8>>| {
-            stored
-                .as_deref()
-                .map(Head::decode)
-                .is_some_and(|head| head.is_ok_and(|head| head.seq > seq))
-        };
-        if !is_beyond(stored) {
+        drop((transaction, store));
+        if stored <= seq {
             watch.await?;
         }
         // If it was this node, its group publishes the events itself, so that they are at hand.
-        self.sequencer.idle().await;
-        let stored = self.engine.begin().get(self.keys.head(), Isolation::Snapshot).await?;
-        if let Some(Ok(head)) = stored.as_deref().map(Head::decode) {
-            self.feed.advance(head.seq);
+        let Some(idle) = weak.upgrade().map(|store| store.sequencer.idle()) else {
+            return Ok(());
+        };
+        idle.await;
+        if let Some(store) = weak.upgrade() {
+            let head = store.stored_head(&store.engine.begin()).await?;
+            store.feed.advance(head);
         }
         Ok(())
+    }
+
+    /// The stored head; 0 if it cannot be read as one, which those find out who need it.
+    async fn stored_head(&self, transaction: &E::Transaction) -> Result<u64, LayerError> {
+        let stored = transaction.get(self.keys.head(), Isolation::Snapshot).await?;
+        Ok(stored
+            .as_deref()
+            .map(Head::decode)
+            .and_then(Result::ok)
+            .unwrap_or_default()
+            .seq)
     }
 
     /// The committed ops after a sequence number, in order, at most `limit`.
@@ -167,7 +182,7 @@ impl<E: Engine> Cursor<E> {
             if moved.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            waiter.poll(cx, || Some(Box::pin(Arc::clone(store).look_out(seq))))
+            waiter.poll(cx, || Some(Box::pin(Store::look_out(Arc::downgrade(store), seq))))
         })
         .await;
         store.feed.check()

@@ -105,3 +105,17 @@ async fn nodes_share_one_sequence() {
         assert_eq!(node.get(&path("n")).await.unwrap().unwrap().value, 202.into());
     }
 }
+
+/// A subscription that waits, and nothing else, does not keep a folder open.
+#[tokio::test]
+async fn waiting_subscription_lets_go_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(folder.path(), "acme/site").await.unwrap();
+    let mut changes = store.subscribe(everything(Start::Now)).await.unwrap();
+    next(&mut changes).await;
+    let waiting = tokio::time::timeout(Duration::ZERO, changes.next()).await;
+    assert!(waiting.is_err(), "there is nothing to tell");
+    drop(changes);
+    drop(store);
+    Database::open(folder.path()).unwrap();
+}

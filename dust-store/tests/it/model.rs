@@ -109,8 +109,12 @@ fn is_map(value: &Json) -> bool {
     value.as_object().is_some_and(|map| !is_envelope(map))
 }
 
-/// Does one op; gives the value of its event, or nothing if it is refused.
-fn act(leaves: &mut Leaves, at: &str, action: &Action, seq: u64) -> Option<Option<Json>> {
+/// What the model says to an op that the store has to refuse.
+#[derive(Debug)]
+struct Refused;
+
+/// Does one op and gives the value of its event.
+fn act(leaves: &mut Leaves, at: &str, action: &Action, seq: u64) -> Result<Option<Json>, Refused> {
     let current = leaves.get(at).map(|leaf| leaf.0.clone());
     let members = || current.as_ref().and_then(Json::as_array).cloned().unwrap_or_default();
     let (value, kind) = match action {
@@ -118,15 +122,15 @@ fn act(leaves: &mut Leaves, at: &str, action: &Action, seq: u64) -> Option<Optio
             clear_below(leaves, at);
             leaves.remove(at);
             write(leaves, at, value, seq);
-            return Some(Some(plain(value)));
+            return Ok(Some(plain(value)));
         }
         Action::Delete => {
             clear_below(leaves, at);
             leaves.remove(at);
-            return Some(None);
+            return Ok(None);
         }
         Action::Merge(map) => {
-            for (key, value) in map.as_object().filter(|map| !is_envelope(map))? {
+            for (key, value) in map.as_object().filter(|map| !is_envelope(map)).ok_or(Refused)? {
                 let child = format!("{at}/{}", rendered(&[key]));
                 if is_map(value) {
                     clear_below(leaves, &child);
@@ -134,13 +138,13 @@ fn act(leaves: &mut Leaves, at: &str, action: &Action, seq: u64) -> Option<Optio
                 }
                 write(leaves, &child, value, seq);
             }
-            return Some(Some(plain(map)));
+            return Ok(Some(plain(map)));
         }
         Action::Increment(by) => {
             let current = current.unwrap_or(json!(0));
             let total = match (current.as_i64(), by.as_i64()) {
                 (Some(current), Some(by)) => json!(current + by),
-                _ => json!(current.as_f64()? + by.as_f64()?),
+                _ => json!(current.as_f64().ok_or(Refused)? + by.as_f64().ok_or(Refused)?),
             };
             (total, ValueKind::Counter)
         }
@@ -162,7 +166,7 @@ fn act(leaves: &mut Leaves, at: &str, action: &Action, seq: u64) -> Option<Optio
         }
     };
     leaves.insert(at.to_owned(), (value.clone(), kind, seq));
-    Some(Some(value))
+    Ok(Some(value))
 }
 
 /// The precondition as the store gets it, and whether it holds.
@@ -308,9 +312,14 @@ async fn compare(store: &Embedded, batches: &[Vec<Step>]) {
                 continue;
             }
             let seq = told.len() as u64 + index as u64 + 1;
-            match holds.then(|| act(&mut next, &at, &step.action, seq)).flatten() {
-                Some(value) => told_next.push((seq, at, value)),
-                None => refused = Some(index),
+            let done = if holds {
+                act(&mut next, &at, &step.action, seq)
+            } else {
+                Err(Refused)
+            };
+            match done {
+                Ok(value) => told_next.push((seq, at, value)),
+                Err(Refused) => refused = Some(index),
             }
         }
         match (store.write(Batch::new(ops)).await, refused) {
