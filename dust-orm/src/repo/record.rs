@@ -1,9 +1,8 @@
 //! From the leaves of a store to records.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use dust_transport::model::{Entry, Path, Seq, Value, assemble};
+use dust_transport::model::{Entry, Path, Seq, Value, assemble, decode_segment};
 
 use crate::codec;
 use crate::error::{Error, ErrorKind};
@@ -157,14 +156,5 @@ impl<S: Schema> Grouping<S> {
     /// The last record.
     pub(super) fn finish(&mut self) -> Option<Leaves<S>> {
         self.open.take().map(|(_, leaves)| leaves)
-    }
-}
-
-/// A segment of a rendered path as it was before escaping.
-pub(super) fn decode_segment(segment: &str) -> Cow<'_, str> {
-    if segment.contains('~') {
-        Cow::Owned(segment.replace("~1", "/").replace("~0", "~"))
-    } else {
-        Cow::Borrowed(segment)
     }
 }

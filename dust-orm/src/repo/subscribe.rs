@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use dust_transport::model::{Event, OpKind, Path, Seq};
+use dust_transport::model::{Event, OpKind, Path, Seq, decode_segment};
 use dust_transport::transport::{EventStream, Signal, Start, Subscribe};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 
 use super::read::Records;
-use super::record::{Leaves, decode_segment};
+use super::record::Leaves;
 use super::{Repo, prefix};
 use crate::error::Error;
 use crate::schema::Schema;

@@ -13,7 +13,7 @@ pub use entry::{Entry, Seq, UnknownName, ValueKind};
 pub use event::{Event, OpKind};
 pub use id::{DeviceId, IdError, OpId};
 pub use op::{Action, Batch, Op, Precondition};
-pub use path::{Path, PathError, Segments};
+pub use path::{Path, PathError, Segments, decode_segment};
 pub use pattern::{Pattern, PatternError};
 pub use subtree::assemble;
 pub use value::{Envelope, Value, ValueError};

@@ -111,7 +111,14 @@ pub(super) fn push_segment(text: &mut String, segment: &str) {
 }
 
 /// Takes the escapes out of a rendered segment.
-pub(super) fn decode(rendered: &str) -> Cow<'_, str> {
+///
+/// ```
+/// use dust_transport::model::decode_segment;
+///
+/// assert_eq!(decode_segment("a~1b~0c"), "a/b~c");
+/// ```
+#[must_use]
+pub fn decode_segment(rendered: &str) -> Cow<'_, str> {
     if rendered.contains('~') {
         // `~1` first: `~01` is a `~` and a `1`.
         Cow::Owned(rendered.replace("~1", "/").replace("~0", "~"))
@@ -238,7 +245,7 @@ impl Path {
     /// The last segment, decoded.
     #[must_use]
     pub fn last(&self) -> Cow<'_, str> {
-        decode(self.0.rsplit_once('/').map_or(&*self.0, |(_, last)| last))
+        decode_segment(self.0.rsplit_once('/').map_or(&*self.0, |(_, last)| last))
     }
 
     /// The path's first `depth` segments; `None` if it has fewer, or for zero.
@@ -377,13 +384,13 @@ impl<'a> Iterator for Segments<'a> {
     type Item = Cow<'a, str>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(decode)
+        self.0.next().map(decode_segment)
     }
 }
 
 impl DoubleEndedIterator for Segments<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.0.next_back().map(decode)
+        self.0.next_back().map(decode_segment)
     }
 }
 
