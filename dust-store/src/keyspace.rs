@@ -14,6 +14,8 @@
 
 use std::ops::Range;
 
+use dust_layer::tuple::pack_into;
+
 /// Builds and takes apart the keys of one store.
 #[derive(Debug, Clone)]
 pub(crate) struct Keyspace {
@@ -25,35 +27,11 @@ pub(crate) struct Keyspace {
     tenant: Range<Vec<u8>>,
 }
 
-/// Appends a byte string in tuple encoding.
-fn push_bytes(key: &mut Vec<u8>, bytes: &[u8]) {
-    key.push(0x01);
-    for byte in bytes {
-        key.push(*byte);
-        if *byte == 0 {
-            key.push(0xFF);
-        }
-    }
-    key.push(0x00);
-}
-
-/// Appends an unsigned integer in tuple encoding.
-fn push_integer(key: &mut Vec<u8>, number: u64) {
-    let bytes = number.to_be_bytes();
-    let start = usize::try_from(number.leading_zeros() / 8)
-        .unwrap_or(0)
-        .min(bytes.len());
-    let significant = bytes.get(start..).unwrap_or_default();
-    key.push(0x14 + u8::try_from(significant.len()).unwrap_or(8));
-    key.extend_from_slice(significant);
-}
-
 impl Keyspace {
     pub(crate) fn new(tenant_prefix: &[u8]) -> Self {
         let under = |space: u8, name: &[u8]| {
             let mut key = tenant_prefix.to_vec();
-            push_bytes(&mut key, &[space]);
-            push_bytes(&mut key, name);
+            pack_into(&(&[space][..], name), &mut key);
             key
         };
         let mut leaf = under(0xFD, b"e");
@@ -140,7 +118,7 @@ impl Keyspace {
     pub(crate) fn record(&self, seq: u64) -> Vec<u8> {
         let mut key = Vec::with_capacity(self.log.len() + 9);
         key.extend_from_slice(&self.log);
-        push_integer(&mut key, seq);
+        pack_into(&(seq,), &mut key);
         key
     }
 
@@ -166,8 +144,7 @@ impl Keyspace {
     pub(crate) fn reply(&self, device: &str, op_id: &str) -> Vec<u8> {
         let mut key = Vec::with_capacity(self.reply.len() + device.len() + op_id.len() + 4);
         key.extend_from_slice(&self.reply);
-        push_bytes(&mut key, device.as_bytes());
-        push_bytes(&mut key, op_id.as_bytes());
+        pack_into(&(device.as_bytes(), op_id.as_bytes()), &mut key);
         key
     }
 }
