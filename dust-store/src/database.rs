@@ -157,6 +157,9 @@ impl<E: Engine> Database<E> {
     ///
     /// # Errors
     /// Failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
     pub async fn stores(&self) -> Result<Vec<StoreName>, Error> {
         let names = Tenant::list(&self.shared.engine, STORAGE_ID).await.map_err(of_read)?;
         // Another name would be a tenant that something else has put there.

@@ -83,6 +83,9 @@ impl Embedded {
     ///
     /// # Errors
     /// Those of [`Database::open`] and [`Database::store`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future opens nothing; the folder and the store in it may have been made.
     pub async fn open(folder: impl AsRef<std::path::Path>, store: &str) -> Result<Self, Error> {
         // A wrong name makes no folder.
         StoreName::parse(store)?;
@@ -119,6 +122,9 @@ impl Embedded {
     ///
     /// # Errors
     /// Failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
     pub async fn head(&self) -> Result<Seq, Error> {
         self.store.head().await
     }
@@ -141,6 +147,9 @@ impl Embedded {
     ///
     /// # Errors
     /// `Corrupt` if the log has a gap, and failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
     pub async fn events(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Event>>, Error> {
         self.store.events(after, limit).await
     }

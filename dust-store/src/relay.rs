@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -18,6 +18,10 @@ pub(crate) struct Relay {
     /// Empty while a waiter polls it; so it stays empty if the future panics.
     running: Mutex<Option<Running>>,
     wakers: Arc<Wakers>,
+    /// The wakers of those who found the future being polled by another. They may have been woken for it, so the other
+    /// wakes them again when it lets go, lest it all hangs on that other one being polled once more.
+    turned_away: Mutex<Vec<Waker>>,
+    is_running: AtomicBool,
     next_id: AtomicU64,
 }
 
@@ -52,13 +56,23 @@ impl Relay {
         }
     }
 
-    /// Whether a future is under way.
-    pub(crate) fn is_running(&self) -> bool {
+    fn try_lock(&self) -> Option<MutexGuard<'_, Option<Running>>> {
         match self.running.try_lock() {
-            Ok(running) => running.is_some(),
-            Err(TryLockError::Poisoned(running)) => running.into_inner().is_some(),
-            Err(TryLockError::WouldBlock) => true,
+            Ok(slot) => Some(slot),
+            Err(TryLockError::Poisoned(slot)) => Some(slot.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
+    }
+
+    fn turned_away(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a future is under way.
+    ///
+    /// It does not try the lock: whoever fails to get the lock meanwhile would take this for a driver, and sleep.
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_running.load(Ordering::SeqCst)
     }
 }
 
@@ -71,22 +85,30 @@ pub(crate) struct Waiter<'r> {
 impl Waiter<'_> {
     /// Drives what is under way, or else what `next` gives; ready when that has ended, or there is nothing to drive.
     pub(crate) fn poll(&self, cx: &mut Context<'_>, next: impl FnOnce() -> Option<Running>) -> Poll<()> {
-        // Before the lock is tried: whoever holds it now wakes those who are registered when it lets go.
+        // Before the lock is tried: whoever holds it now wakes those who are registered when the future ends.
         self.relay.wakers.lock().insert(self.id, cx.waker().clone());
-        let mut slot = match self.relay.running.try_lock() {
-            Ok(slot) => slot,
-            Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
-            Err(TryLockError::WouldBlock) => return Poll::Pending,
-        };
-        let Some(mut running) = slot.take().or_else(next) else {
-            return Poll::Ready(());
+        let Some(mut slot) = self.relay.try_lock().or_else(|| {
+            self.relay.turned_away().push(cx.waker().clone());
+            // The other may have let go before it could see this.
+            self.relay.try_lock()
+        }) else {
+            return Poll::Pending;
         };
         let waker = Waker::from(Arc::clone(&self.relay.wakers));
-        if running.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            *slot = Some(running);
-            return Poll::Pending;
+        if let Some(mut running) = slot.take().or_else(next) {
+            self.relay.is_running.store(true, Ordering::SeqCst);
+            if running.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+                *slot = Some(running);
+                drop(slot);
+                let turned_away = std::mem::take(&mut *self.relay.turned_away());
+                turned_away.into_iter().for_each(Waker::wake);
+                return Poll::Pending;
+            }
         }
+        self.relay.is_running.store(false, Ordering::SeqCst);
         drop(slot);
+        // Even if there was nothing to drive: who was turned away in this moment may have something by now.
+        self.relay.turned_away().clear();
         waker.wake();
         Poll::Ready(())
     }
