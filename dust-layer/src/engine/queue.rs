@@ -83,8 +83,13 @@ impl<T> Queue<T> {
         let began = Instant::now();
         let expected = self.last_len.load(Ordering::Relaxed).max(1);
         while self.len.load(Ordering::Acquire) < expected && began.elapsed() < LINGER_MAX {
-            // Where cores are scarce, the time belongs to the producers.
-            std::thread::yield_now();
+            if expected > 1 {
+                // Where cores are scarce, the time belongs to the producers that are awaited.
+                std::thread::yield_now();
+            } else {
+                // For a lone producer a yield could give the core to another process for milliseconds.
+                std::hint::spin_loop();
+            }
         }
         let mut state = self.lock();
         while state.items.is_empty() && state.phase == Phase::Open {
