@@ -20,32 +20,70 @@ const ENGINES: [&str; 4] = ["dust-layer", "dust-store", "foundationdb-tuple", "r
 const NETWORK: [&str; 6] = ["axum", "hyper", "reqwest", "rustls", "tokio-tungstenite", "ureq"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace is above")
+        .to_owned()
 }
 
 fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().expect("cargo runs");
-    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("cargo prints UTF-8")
+}
+
+/// The part of `cargo metadata` that is looked at.
+#[derive(serde::Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(serde::Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(serde::Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
 }
 
 /// The normal dependencies of each package of the workspace, optional ones included.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = cargo(&["metadata", "--format-version", "1", "--no-deps"]);
-    let metadata: serde_json::Value = serde_json::from_str(&metadata).expect("cargo prints JSON");
-    let text = |value: &serde_json::Value| value.as_str().expect("a string").to_owned();
-    let packages = metadata["packages"].as_array().expect("packages");
-    let normal = |package: &serde_json::Value| {
-        let dependencies = package["dependencies"].as_array().expect("dependencies");
-        dependencies.iter().filter(|d| d["kind"].is_null()).map(|d| text(&d["name"])).collect()
+    let metadata: Metadata = serde_json::from_str(&metadata).expect("cargo prints JSON");
+    let normal = |package: Package| {
+        let dependencies = package
+            .dependencies
+            .into_iter()
+            .filter(|dependency| dependency.kind.is_none());
+        (package.name, dependencies.map(|dependency| dependency.name).collect())
     };
-    packages.iter().map(|package| (text(&package["name"]), normal(package))).collect()
+    metadata.packages.into_iter().map(normal).collect()
 }
 
 /// The packages that a build of `dust-orm` with these arguments pulls.
 fn tree(arguments: &[&str]) -> BTreeSet<String> {
-    let all = [&["tree", "-e", "normal", "--prefix", "none", "--format", "{p}"], arguments].concat();
-    cargo(&all).lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    let all = [
+        &["tree", "-e", "normal", "--prefix", "none", "--format", "{p}"],
+        arguments,
+    ]
+    .concat();
+    cargo(&all)
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -53,7 +91,11 @@ fn the_arrows_between_the_crates_are_those_of_the_design() {
     let dependencies = dependencies();
     for (name, allowed) in ARROWS {
         let found = dependencies.get(name).unwrap_or_else(|| panic!("{name} is a member"));
-        let house: BTreeSet<&str> = found.iter().map(String::as_str).filter(|name| name.starts_with("dust-")).collect();
+        let house: BTreeSet<&str> = found
+            .iter()
+            .map(String::as_str)
+            .filter(|name| name.starts_with("dust-"))
+            .collect();
         assert_eq!(house, allowed.iter().copied().collect(), "{name}");
     }
     let named: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
@@ -75,7 +117,10 @@ fn without_features_dust_orm_pulls_no_engine_and_no_network() {
         assert!(!pulled.contains(*name), "{name}");
     }
     let embedded = tree(&["-p", "dust-orm"]);
-    assert!(ENGINES.iter().all(|name| embedded.contains(*name)), "the check above sees engines where they are");
+    assert!(
+        ENGINES.iter().all(|name| embedded.contains(*name)),
+        "the check above sees engines where they are"
+    );
 }
 
 #[test]
@@ -95,7 +140,9 @@ fn sources() -> Vec<(PathBuf, String)> {
         .expect("git runs");
     let names = String::from_utf8(output.stdout).expect("names are UTF-8");
     let paths = names.lines().map(|name| root().join(name)).filter(|path| path.exists());
-    let sources: Vec<_> = paths.map(|path| (path.clone(), std::fs::read_to_string(path).expect("readable"))).collect();
+    let sources: Vec<_> = paths
+        .map(|path| (path.clone(), std::fs::read_to_string(path).expect("readable")))
+        .collect();
     assert!(sources.len() > 50, "the sources were found");
     sources
 }
@@ -103,7 +150,14 @@ fn sources() -> Vec<(PathBuf, String)> {
 #[test]
 fn nothing_unfinished_is_left_in_the_sources() {
     // In pieces, so that this file does not find itself.
-    let marks = [["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["XX", "X "], ["#[ig", "nore"], ["db", "g!("]];
+    let marks = [
+        ["to", "do!("],
+        ["unimple", "mented!("],
+        ["FIX", "ME"],
+        ["XX", "X "],
+        ["#[ig", "nore"],
+        ["db", "g!("],
+    ];
     for (path, text) in sources() {
         for mark in marks.map(|parts| parts.concat()) {
             assert!(!text.contains(&mark), "{} in {}", mark, path.display());
@@ -116,7 +170,11 @@ fn no_test_sleeps_and_no_file_pins_a_toolchain() {
     let sleep = ["thread::", "sleep("].concat();
     let tokio_sleep = ["time::", "sleep("].concat();
     for (path, text) in sources() {
-        assert!(!text.contains(&sleep) && !text.contains(&tokio_sleep), "a sleep in {}", path.display());
+        assert!(
+            !text.contains(&sleep) && !text.contains(&tokio_sleep),
+            "a sleep in {}",
+            path.display()
+        );
     }
     assert!(!root().join("rust-toolchain").exists() && !root().join("rust-toolchain.toml").exists());
 }

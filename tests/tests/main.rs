@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails the test")]
 
+mod architecture;
 #[path = "../hygiene/mod.rs"]
 mod hygiene;
-mod architecture;
 mod ui;

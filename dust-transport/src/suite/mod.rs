@@ -1,9 +1,9 @@
 //! The conformance suite of [`Transport`]: one function per promise.
 //!
 //! Each function takes a transport to a fresh, empty store and panics, naming what it saw, when a promise is broken. What
-//! a transport declares in [`Capabilities`](crate::transport::Capabilities) not to do is not asked of it; only batches of 256 ops and
-//! pages of 50 leaves are taken for granted. Every wait ends
-//! after [`PATIENCE`], so that a broken implementation fails rather than hangs.
+//! a transport declares in [`Capabilities`](crate::transport::Capabilities) not to do is not asked of it; only batches
+//! of 256 ops and pages of 50 leaves are taken for granted. Every wait ends after [`PATIENCE`], so that a broken
+//! implementation fails rather than hangs.
 //!
 //! An implementation runs them all, each as a test of its own, with one line:
 //!
@@ -17,17 +17,20 @@
 //! dust_transport::transport_suite!(fresh);
 //! # #[derive(Debug)] struct Nowhere;
 //! # fn nowhere() -> Nowhere { Nowhere }
+//! # fn refuse<T: Send>() -> BoxFuture<'static, Result<T, Error>> {
+//! #     Box::pin(async { Err(Error::new(dust_transport::error::ErrorKind::NotSupported, "not_supported", "nowhere")) })
+//! # }
 //! # use dust_transport::{error::Error, model::*, transport::*};
 //! # use futures_core::future::BoxFuture;
 //! # impl Transport for Nowhere {
 //! #     fn name(&self) -> &'static str { "nowhere" }
 //! #     fn capabilities(&self) -> Capabilities { Capabilities::full() }
-//! #     fn list<'a>(&'a self, _: &'a List) -> BoxFuture<'a, Result<Page, Error>> { unimplemented!() }
-//! #     fn get<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> { unimplemented!() }
-//! #     fn get_many<'a>(&'a self, _: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>> { unimplemented!() }
-//! #     fn exists<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Result<bool, Error>> { unimplemented!() }
-//! #     fn write(&self, _: Batch) -> BoxFuture<'_, Result<Written, Error>> { unimplemented!() }
-//! #     fn subscribe(&self, _: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> { unimplemented!() }
+//! #     fn list<'a>(&'a self, _: &'a List) -> BoxFuture<'a, Result<Page, Error>> { refuse() }
+//! #     fn get<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> { refuse() }
+//! #     fn get_many<'a>(&'a self, _: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>> { refuse() }
+//! #     fn exists<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Result<bool, Error>> { refuse() }
+//! #     fn write(&self, _: Batch) -> BoxFuture<'_, Result<Written, Error>> { refuse() }
+//! #     fn subscribe(&self, _: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> { refuse() }
 //! # }
 //! ```
 #![expect(
