@@ -126,7 +126,8 @@ impl<E: Engine> Store<E> {
             start: mut begin,
             mut end,
         } = plan.range.clone();
-        let mut found = Vec::with_capacity(query.limit);
+        // Most lists are those of one record, far below the limit of a page.
+        let mut found = Vec::with_capacity(query.limit.min(SCAN_PAIRS_MIN));
         let mut last = None;
         while begin < end {
             // One more than needed shows whether there is a next page.
@@ -160,7 +161,9 @@ impl<E: Engine> Store<E> {
                 if found.len() == query.limit {
                     return Ok((found, last));
                 }
-                last = Some(path.clone());
+                if found.len() + 1 == query.limit {
+                    last = Some(path.clone());
+                }
                 found.push(take(path, value)?);
             }
             let Some(read_to) = page.last_key().filter(|_| page.more()) else {
