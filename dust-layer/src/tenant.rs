@@ -46,6 +46,17 @@ impl<E: Engine> Tenant<E> {
     ///
     /// # Errors
     /// [`DirectoryError::NotFound`] if it does not exist; failures of the engine.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let memory = Memory::new();
+    /// assert!(Tenant::open(&memory, "acme", "reading").await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn open(engine: &E, storage_id: &str, tenant_id: &str) -> Result<Self, Error> {
         let path = [storage_id, tenant_id];
         let (found, _) = transact(engine, |tx| async move { directory::open(&*tx, &path, b"").await }).await?;
@@ -56,6 +67,19 @@ impl<E: Engine> Tenant<E> {
     ///
     /// # Errors
     /// Failures of the engine.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let memory = Memory::new();
+    /// let tenant = Tenant::create_or_open(&memory, "acme", "reading").await?;
+    /// let again = Tenant::open(&memory, "acme", "reading").await?;
+    /// assert_eq!(tenant.prefix(), again.prefix());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn create_or_open(engine: &E, storage_id: &str, tenant_id: &str) -> Result<Self, Error> {
         let path = [storage_id, tenant_id];
         let (found, _) = transact(
@@ -70,6 +94,19 @@ impl<E: Engine> Tenant<E> {
     ///
     /// # Errors
     /// Failures of the engine.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let memory = Memory::new();
+    /// Tenant::create_or_open(&memory, "acme", "reading").await?;
+    /// assert_eq!(Tenant::list(&memory, "acme").await?, ["reading"]);
+    /// assert!(Tenant::list(&memory, "nobody").await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn list(engine: &E, storage_id: &str) -> Result<Vec<String>, Error> {
         let path = [storage_id];
         match transact(engine, |tx| async move { directory::list(&*tx, &path).await }).await {
@@ -83,6 +120,17 @@ impl<E: Engine> Tenant<E> {
     ///
     /// # Errors
     /// Failures of the engine.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let memory = Memory::new();
+    /// assert!(!Tenant::exists(&memory, "acme", "reading").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn exists(engine: &E, storage_id: &str, tenant_id: &str) -> Result<bool, Error> {
         let path = [storage_id, tenant_id];
         Ok(
@@ -96,6 +144,19 @@ impl<E: Engine> Tenant<E> {
     ///
     /// # Errors
     /// [`DirectoryError::NotFound`] if it does not exist; failures of the engine.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let memory = Memory::new();
+    /// Tenant::create_or_open(&memory, "acme", "reading").await?;
+    /// Tenant::delete(&memory, "acme", "reading").await?;
+    /// assert!(!Tenant::exists(&memory, "acme", "reading").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn delete(engine: &E, storage_id: &str, tenant_id: &str) -> Result<(), Error> {
         let path = [storage_id, tenant_id];
         transact(engine, |tx| async move { directory::remove(&*tx, &path).await }).await?;
@@ -132,6 +193,19 @@ impl<E: Engine> Tenant<E> {
     }
 
     /// The key of a tuple in the tenant.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let tenant = Tenant::create_or_open(&Memory::new(), "acme", "reading").await?;
+    /// let key = tenant.pack(&("visits", 7));
+    /// assert!(key.starts_with(tenant.prefix()));
+    /// assert_eq!(tenant.unpack::<(String, i64)>(&key)?, ("visits".to_owned(), 7));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pack<T: TuplePack>(&self, tuple: &T) -> Vec<u8> {
         self.keys.pack(tuple)
     }
@@ -151,6 +225,18 @@ impl<E: Engine> Tenant<E> {
     }
 
     /// The range of the keys whose tuples extend `tuple`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let tenant = Tenant::create_or_open(&Memory::new(), "acme", "reading").await?;
+    /// let (begin, end) = tenant.range(&("visits",));
+    /// assert!((begin..end).contains(&tenant.pack(&("visits", 7))));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn range<T: TuplePack>(&self, tuple: &T) -> (Vec<u8>, Vec<u8>) {
         self.keys.subspace(tuple).range()
     }

@@ -74,6 +74,19 @@ enum Mode {
 ///
 /// # Errors
 /// [`DirectoryError::LayerMismatch`] if it is there with another layer id and `layer` is not empty.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// let users = directory::create_or_open(&transaction, &["app", "users"], b"").await?;
+/// assert_eq!(users.path(), ["app", "users"]);
+/// assert_eq!(directory::create_or_open(&transaction, &["app", "users"], b"").await?, users);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn create_or_open<T: Transaction>(
     transaction: &T,
     path: &[impl AsRef<str> + Sync],
@@ -86,6 +99,18 @@ pub async fn create_or_open<T: Transaction>(
 ///
 /// # Errors
 /// [`DirectoryError::Exists`] if it is there.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// directory::create(&transaction, &["app"], b"").await?;
+/// assert!(directory::create(&transaction, &["app"], b"").await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub async fn create<T: Transaction>(
     transaction: &T,
     path: &[impl AsRef<str> + Sync],
@@ -99,6 +124,17 @@ pub async fn create<T: Transaction>(
 /// # Errors
 /// [`DirectoryError::NotFound`] if it is not there, [`DirectoryError::LayerMismatch`] if it has another layer id and
 /// `layer` is not empty.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// assert!(directory::open(&transaction, &["app"], b"").await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub async fn open<T: Transaction>(
     transaction: &T,
     path: &[impl AsRef<str> + Sync],
@@ -111,6 +147,18 @@ pub async fn open<T: Transaction>(
 ///
 /// # Errors
 /// Failures of the engine, a tree of a newer version.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// directory::create(&transaction, &["app"], b"").await?;
+/// assert!(directory::exists(&transaction, &["app"]).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn exists<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<bool, Error> {
     check_version(transaction, Access::Read).await?;
     Ok(find(transaction, &names(path)).await?.is_some())
@@ -120,6 +168,20 @@ pub async fn exists<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + S
 ///
 /// # Errors
 /// [`DirectoryError::NotFound`] if there is no directory at `path`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// for name in ["users", "links"] {
+///     directory::create(&transaction, &["app", name], b"").await?;
+/// }
+/// assert_eq!(directory::list(&transaction, &["app"]).await?, ["links", "users"]);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn list<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<Vec<String>, Error> {
     check_version(transaction, Access::Read).await?;
     let node = find(transaction, &names(path)).await?.ok_or(DirectoryError::NotFound)?;
@@ -136,6 +198,19 @@ pub async fn list<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Syn
 /// # Errors
 /// [`DirectoryError::NotFound`], [`DirectoryError::Exists`], [`DirectoryError::ParentNotFound`],
 /// [`DirectoryError::IntoItself`], [`DirectoryError::Root`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// let old = directory::create(&transaction, &["old"], b"").await?;
+/// let new = directory::move_to(&transaction, &["old"], &["new"]).await?;
+/// assert_eq!(old.prefix(), new.prefix());
+/// # Ok(())
+/// # }
+/// ```
 pub async fn move_to<T: Transaction>(
     transaction: &T,
     from: &[impl AsRef<str> + Sync],
@@ -173,6 +248,19 @@ pub async fn move_to<T: Transaction>(
 ///
 /// # Errors
 /// [`DirectoryError::NotFound`], [`DirectoryError::Root`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// directory::create(&transaction, &["app", "users"], b"").await?;
+/// directory::remove(&transaction, &["app"]).await?;
+/// assert!(!directory::exists(&transaction, &["app", "users"]).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn remove<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<(), Error> {
     if remove_if_exists(transaction, path).await? {
         Ok(())
@@ -185,6 +273,17 @@ pub async fn remove<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + S
 ///
 /// # Errors
 /// [`DirectoryError::Root`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, directory};
+///
+/// let transaction = Memory::new().begin();
+/// assert!(!directory::remove_if_exists(&transaction, &["app"]).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn remove_if_exists<T: Transaction>(transaction: &T, path: &[impl AsRef<str> + Sync]) -> Result<bool, Error> {
     check_version(transaction, Access::Write).await?;
     let path = names(path);

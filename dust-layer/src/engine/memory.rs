@@ -35,6 +35,20 @@ impl Memory {
     ///
     /// # Panics
     /// If the operating system starts no thread for the committer.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Engine, Isolation, Memory, Transaction};
+    ///
+    /// let memory = Memory::new();
+    /// let transaction = memory.begin();
+    /// transaction.set(b"key", b"value");
+    /// transaction.commit().await?;
+    /// assert_eq!(memory.begin().get(b"key", Isolation::Snapshot).await?, Some(b"value".to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::with_faults(Faults::default())
@@ -53,6 +67,19 @@ impl Memory {
     ///
     /// # Panics
     /// If the operating system starts no thread for the committer.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Engine, Error, Limits, Memory, Transaction};
+    ///
+    /// let memory = Memory::with_limits(Limits { value_bytes_max: 3, ..Limits::default() });
+    /// let transaction = memory.begin();
+    /// transaction.set(b"key", b"four");
+    /// assert!(matches!(transaction.commit().await, Err(Error::ValueTooLarge { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         Self::start(Faults::default(), limits)

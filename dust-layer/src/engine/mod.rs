@@ -27,6 +27,23 @@ mod watch;
 pub use pairs::PairsIter;
 
 /// Whether a read takes part in conflict detection.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Isolation, Memory, Transaction};
+///
+/// let memory = Memory::new();
+/// let (reader, writer) = (memory.begin(), memory.begin());
+/// reader.get(b"key", Isolation::Snapshot).await?;
+/// reader.set(b"other", b"1");
+/// writer.set(b"key", b"2");
+/// writer.commit().await?;
+/// // The snapshot read added no conflict.
+/// reader.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isolation {
     /// The read adds a read conflict: a later write to it by another transaction fails this one's commit.
@@ -45,6 +62,30 @@ pub enum Direction {
 }
 
 /// One range read: the keys `begin <= key < end`, at most `limit` of them.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Direction, Engine, Isolation, Memory, RangeRead, Transaction};
+///
+/// let transaction = Memory::new().begin();
+/// for key in [b"a", b"b", b"c"] {
+///     transaction.set(key, b"");
+/// }
+/// let read = RangeRead {
+///     begin: b"a",
+///     end: b"c",
+///     limit: 10,
+///     direction: Direction::Reverse,
+///     isolation: Isolation::Serializable,
+/// };
+/// let pairs = transaction.get_range(read).await?;
+/// let keys: Vec<&[u8]> = pairs.iter().map(|(key, _)| key).collect();
+/// assert_eq!(keys, [b"b", b"a"]);
+/// assert!(!pairs.more());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RangeRead<'a> {
     /// First key of the range, inclusive.
@@ -71,6 +112,22 @@ pub struct Pairs {
 }
 
 /// An atomic read-modify-write that adds no read conflict.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Atomic, Engine, Isolation, Memory, Transaction};
+///
+/// let memory = Memory::new();
+/// let (a, b) = (memory.begin(), memory.begin());
+/// a.atomic(Atomic::Add, b"count", &[1]);
+/// b.atomic(Atomic::Add, b"count", &[2]);
+/// a.commit().await?;
+/// b.commit().await?;
+/// assert_eq!(memory.begin().get(b"count", Isolation::Snapshot).await?, Some(vec![3]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Atomic {
     /// Little-endian addition, in the length of the operand; an absent or shorter value counts as zero-extended.
@@ -80,6 +137,24 @@ pub enum Atomic {
 }
 
 /// Which side of conflict detection a range is added to.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Conflict, Engine, Isolation, Memory, Transaction};
+///
+/// let memory = Memory::new();
+/// let (claim, other) = (memory.begin(), memory.begin());
+/// for transaction in [&claim, &other] {
+///     transaction.get(b"claimed", Isolation::Serializable).await?;
+///     transaction.add_conflict(Conflict::Write, b"claimed", b"claimed\0");
+///     transaction.set(b"unrelated", b"");
+/// }
+/// claim.commit().await?;
+/// assert!(other.commit().await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Conflict {
     /// As if the transaction had read the range.
@@ -93,6 +168,21 @@ pub enum Conflict {
 pub struct Version(pub u64);
 
 /// The outcome of a successful commit.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Memory, Transaction};
+///
+/// let memory = Memory::new();
+/// let (first, second) = (memory.begin(), memory.begin());
+/// first.set(b"a", b"");
+/// second.set(b"b", b"");
+/// let (first, second) = (first.commit().await?, second.commit().await?);
+/// assert!(first.stamp < second.stamp);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
     /// The commit version; for a read-only transaction its read version.

@@ -24,6 +24,14 @@ impl Pairs {
     }
 
     /// Appends a pair.
+    ///
+    /// ```
+    /// let mut pairs = dust_layer::Pairs::with_capacity(1, 8);
+    /// pairs.push(b"key", b"value");
+    /// assert_eq!(pairs.get(0), Some((&b"key"[..], &b"value"[..])));
+    /// assert_eq!(pairs.last_key(), Some(&b"key"[..]));
+    /// assert_eq!(pairs.len(), 1);
+    /// ```
     pub fn push(&mut self, key: &[u8], value: &[u8]) {
         self.bytes.extend_from_slice(key);
         let key_end = self.bytes.len();
