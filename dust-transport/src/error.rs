@@ -82,6 +82,15 @@ pub enum ErrorKind {
 }
 
 /// Whether a failed write took effect.
+///
+/// ```
+/// use dust_transport::error::{Error, ErrorKind, Outcome};
+///
+/// let refused = Error::new(ErrorKind::InvalidParams, "empty_path", "the path is empty");
+/// assert_eq!(refused.outcome(), Outcome::NotApplied);
+/// let lost = Error::new(ErrorKind::Timeout, "timeout", "no answer in time").with_outcome(Outcome::Unknown);
+/// assert_eq!(lost.outcome(), Outcome::Unknown);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Nothing was written.
@@ -91,6 +100,16 @@ pub enum Outcome {
 }
 
 /// Which op of a batch met what it did not expect.
+///
+/// ```
+/// use dust_transport::error::{ConflictAt, Error, ErrorKind};
+/// use dust_transport::model::Seq;
+///
+/// let at = ConflictAt { op_index: 2, path: "links/dust".parse()?, current: Some(Seq(9)) };
+/// let error = Error::new(ErrorKind::Conflict, "conflict", "another revision").with_conflict(at);
+/// assert_eq!(error.conflict().map(|at| at.op_index), Some(2));
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConflictAt {
     /// The index of the op in its batch.

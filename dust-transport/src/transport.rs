@@ -105,6 +105,13 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<Signal, Error>> + Send>>;
 
 /// What a transport and its store can do beyond the required.
+///
+/// ```
+/// use dust_transport::transport::Capabilities;
+///
+/// let hosted = Capabilities::full().with_subscribe(false).with_batch_ops_max(1000);
+/// assert!(hosted.op_ids && !hosted.subscribe);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -121,6 +128,14 @@ pub struct Capabilities {
 }
 
 /// Which leaves a list covers.
+///
+/// ```
+/// use dust_transport::transport::{List, Scope};
+///
+/// let range = Scope::Range { from: "links/a".parse()?, to: "links/b".parse()? };
+/// assert_eq!(List::new(range).limit, 50);
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Paths that match the pattern.
@@ -137,6 +152,14 @@ pub enum Scope {
 }
 
 /// What a list returns of each leaf.
+///
+/// ```
+/// use dust_transport::transport::{List, Select};
+///
+/// let slugs = List::below("links".parse()?).select(Select::Prefixes);
+/// assert_eq!(slugs.select, Select::Prefixes);
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Select {
     /// Whole entries.
@@ -151,6 +174,14 @@ pub enum Select {
 }
 
 /// The order of a list, by the bytes of rendered paths.
+///
+/// ```
+/// use dust_transport::transport::{List, Order};
+///
+/// let newest_first = List::below("days".parse()?).order(Order::Desc).limit(7);
+/// assert_eq!(newest_first.order, Order::Desc);
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Order {
     /// Ascending.
@@ -184,6 +215,15 @@ pub struct List {
 }
 
 /// The items of a page, by [`Select`].
+///
+/// ```
+/// use dust_transport::transport::Items;
+///
+/// let items = Items::Keys(vec!["links/a".parse()?, "links/b".parse()?]);
+/// assert_eq!(items.len(), 2);
+/// assert_eq!(items.into_paths()[1].as_str(), "links/b");
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Items {
     /// For `Select::Entries`.
@@ -195,6 +235,15 @@ pub enum Items {
 }
 
 /// A page of a list.
+///
+/// ```
+/// use dust_transport::transport::{Items, List, Page};
+///
+/// let first = Page { items: Items::Keys(vec!["links/a".parse()?]), next: Some("links/a".parse()?) };
+/// let more = List::below("links".parse()?).after(first.next);
+/// assert_eq!(more.after.as_ref().map(|path| path.as_str()), Some("links/a"));
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// The items.
@@ -204,6 +253,14 @@ pub struct Page {
 }
 
 /// The reply to a committed batch.
+///
+/// ```
+/// use dust_transport::model::Seq;
+/// use dust_transport::transport::Written;
+///
+/// let written = Written { seqs: vec![Seq(7), Seq(8)], deduplicated: false };
+/// assert_eq!(written.seqs.last(), Some(&Seq(8)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The sequence number of each op, in order; also the revision of the leaves it wrote.
@@ -222,6 +279,15 @@ pub enum Interest {
 }
 
 /// Where a subscription starts.
+///
+/// ```
+/// use dust_transport::model::Seq;
+/// use dust_transport::transport::{Start, Subscribe};
+///
+/// let resumed = Subscribe::touching("links".parse()?).start(Start::After(Seq(41)));
+/// assert_eq!(resumed.start, Start::After(Seq(41)));
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// With the first op committed after the subscription is open.
@@ -248,6 +314,19 @@ pub struct Subscribe {
 }
 
 /// One item of a subscription.
+///
+/// ```
+/// use dust_transport::model::Seq;
+/// use dust_transport::transport::Signal;
+///
+/// let describe = |signal: Signal| match signal {
+///     Signal::Event(event) => format!("{} {}", event.kind, event.path),
+///     Signal::CaughtUp { through } => format!("live after {through}"),
+///     Signal::Resync { through } => format!("read anew, then go on after {through}"),
+///     _ => "of a later version".to_owned(),
+/// };
+/// assert_eq!(describe(Signal::CaughtUp { through: Seq(3) }), "live after 3");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Signal {

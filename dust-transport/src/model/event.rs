@@ -3,6 +3,13 @@ use std::fmt;
 use super::{DeviceId, OpId, Path, Seq, UnknownName, Value};
 
 /// The kind of a committed op; on the wire the lower-case name.
+///
+/// ```
+/// use dust_transport::model::OpKind;
+///
+/// assert_eq!("merge".parse(), Ok(OpKind::Merge));
+/// assert_eq!(OpKind::Merge.to_string(), "merge");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OpKind {
@@ -21,6 +28,21 @@ pub enum OpKind {
 }
 
 /// A committed op, as subscribers see it.
+///
+/// ```
+/// use dust_transport::model::{DeviceId, Event, OpKind, Seq};
+///
+/// let event = Event {
+///     seq: Seq(1),
+///     kind: OpKind::Delete,
+///     path: "links/dust".parse()?,
+///     value: None,
+///     device: DeviceId::new("dev_1")?,
+///     op_id: None,
+/// };
+/// assert_eq!(event.kind.as_str(), "delete");
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// Its sequence number.

@@ -1,6 +1,15 @@
 use super::{OpId, OpKind, Path, Seq, Value};
 
 /// What an op does at its path.
+///
+/// ```
+/// use dust_transport::model::{Action, OpKind, Value};
+///
+/// let add = Action::Add(Value::from("rust"));
+/// assert_eq!(add.kind(), OpKind::Add);
+/// assert_eq!(add.value().and_then(|member| member.str()).as_deref(), Some("rust"));
+/// assert_eq!(Action::Delete.value(), None);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Action {
@@ -22,6 +31,14 @@ pub enum Action {
 }
 
 /// A condition that must hold, inside the transaction and after the ops before, for the batch to be committed.
+///
+/// ```
+/// use dust_transport::model::{Op, Precondition, Seq};
+///
+/// let swap = Op::set("links/dust/title".parse()?, "Dust").when(Precondition::Match(Seq(3)));
+/// assert_eq!(swap.precondition, Precondition::Match(Seq(3)));
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Precondition {
