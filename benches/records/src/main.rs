@@ -47,18 +47,18 @@ pub(crate) struct Scale {
 
 impl Scale {
     const FULL: Self = Self {
-        rounds: 5,
-        round: Duration::from_secs(3),
-        few: 10_000,
-        many: 100_000,
-        inserts: 100,
-    };
-    const QUICK: Self = Self {
-        rounds: 3,
+        rounds: 15,
         round: Duration::from_secs(1),
         few: 10_000,
         many: 100_000,
-        inserts: 30,
+        inserts: 40,
+    };
+    const QUICK: Self = Self {
+        rounds: 5,
+        round: Duration::from_millis(300),
+        few: 10_000,
+        many: 100_000,
+        inserts: 25,
     };
     /// Shows that everything runs; its figures mean nothing.
     const SMOKE: Self = Self {
@@ -104,7 +104,10 @@ fn main() -> Result<(), Failure> {
     };
 
     let output = folder.path().join("criterion");
-    let mut criterion = Criterion::default().without_plots().output_directory(&output);
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .nresamples(2000)
+        .output_directory(&output);
     let mut lines = Vec::new();
     if wanted("all") {
         let (repo, raw) = open(&runtime, &many, 0)?;

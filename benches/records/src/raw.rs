@@ -97,7 +97,7 @@ impl Raw {
     pub(crate) fn get(&self, slug: &str) -> Result<Option<Person>, Failure> {
         let transaction = self.database.begin_read()?;
         let table = transaction.open_table(PAIRS)?;
-        let mut begin = [&*self.leaf, PREFIX.as_bytes(), b"/", slug.as_bytes(), b"/"].concat();
+        let begin = [&*self.leaf, PREFIX.as_bytes(), b"/", slug.as_bytes(), b"/"].concat();
         let names = begin.len();
         let mut end = begin.clone();
         if let Some(last) = end.last_mut() {
@@ -108,7 +108,6 @@ impl Raw {
             let (key, value) = pair?;
             fields.take(key.value().get(names..).unwrap_or_default(), value.value())?;
         }
-        begin.clear();
         Ok(fields.person(slug.to_owned()))
     }
 

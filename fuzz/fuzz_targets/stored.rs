@@ -1,0 +1,24 @@
+//! The decoders of what a store keeps take any bytes; what they take has one encoding, and is those bytes.
+#![no_main]
+
+use dust_store::codec::{Head, Leaf, Record, Reply};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(leaf) = Leaf::decode(bytes) {
+        assert_eq!(leaf.encode(), bytes);
+        assert!(!leaf.text.is_empty());
+    }
+    if let Ok(record) = Record::decode(bytes) {
+        assert_eq!(record.encode(), bytes);
+        assert!(!record.device.is_empty() && !record.path.is_empty());
+    }
+    if let Ok(head) = Head::decode(bytes) {
+        assert_eq!(head.encode(), bytes);
+        assert!(head.pruned <= head.seq);
+    }
+    if let Ok(reply) = Reply::decode(bytes) {
+        assert_eq!(reply.encode(), bytes);
+        assert!(reply.count > 0 && reply.first.checked_add(reply.count).is_some());
+    }
+});
