@@ -60,6 +60,30 @@ mod version;
 
 pub use changeset::{Changeset, Errors, FieldChange, FieldError};
 pub use codec::CastError;
+/// Derives [`Schema`] and a handle of each field.
+///
+/// ```
+/// use dust_orm::prelude::*;
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "shop/orders", storage = "map")]
+/// #[serde(rename_all = "camelCase")]
+/// struct Order {
+///     #[dust(slug)]
+///     number: String,
+///     #[dust(required)]
+///     customer_name: String,
+///     #[dust(default)]
+///     express: bool,
+/// }
+///
+/// assert_eq!(Order::PREFIX, ["shop", "orders"]);
+/// assert_eq!(Order::CUSTOMER_NAME.name(), "customerName");
+/// let form = [("number", "7"), ("customerName", "Ada"), ("express", "true")];
+/// let order = Order::changeset(&form).apply().map_err(|changeset| changeset.errors().clone())?;
+/// assert_eq!(order, Order { number: "7".into(), customer_name: "Ada".into(), express: true });
+/// # Ok::<(), dust_orm::Errors>(())
+/// ```
 pub use dust_derive::DustSchema;
 pub use dust_transport::model::{Event, Op, OpId, Seq, Value};
 pub use dust_transport::transport::{Signal, Start, Transport};
