@@ -196,6 +196,10 @@ pub(super) fn part_read<'a>(read: &RangeRead<'a>, pairs: &'a Pairs) -> (&'a [u8]
     }
 }
 
+/// What a page has room for before it grows: the leaves of a record, which is what most reads are after.
+const PAIRS_EXPECTED: usize = 8;
+const PAIR_BYTES_EXPECTED: usize = 128;
+
 /// The page under way. One pair beyond the limit is looked at, so that `more` is exact.
 struct Page {
     pairs: Pairs,
@@ -207,6 +211,10 @@ impl Page {
         if self.pairs.len() == self.limit {
             self.pairs.set_more(true);
             return ControlFlow::Break(());
+        }
+        if self.pairs.is_empty() {
+            let pairs = self.limit.min(PAIRS_EXPECTED);
+            self.pairs = Pairs::with_capacity(pairs, pairs * PAIR_BYTES_EXPECTED);
         }
         self.pairs.push(key, value);
         ControlFlow::Continue(())
