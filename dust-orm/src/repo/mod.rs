@@ -190,7 +190,7 @@ pub(crate) fn prefix<S: Schema>() -> Result<Path, Error> {
 
 /// The path of one record.
 pub(crate) fn record_path<S: Schema>(slug: &str) -> Result<Path, Error> {
-    prefix::<S>()?.child(slug).map_err(|error| match error {
+    Path::new(S::PREFIX.iter().copied().chain([slug])).map_err(|error| match error {
         PathError::EmptySegment => Error::new(ErrorKind::InvalidParams, "missing slug"),
         error => Error::new(
             ErrorKind::InvalidParams,

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dust_transport::model::Path;
+use dust_transport::model::{Entry, Path};
 use dust_transport::transport::List;
 use dust_transport::transport::Transport;
 use futures_core::Stream;
@@ -117,7 +117,8 @@ impl Repo {
     /// ```
     pub async fn get<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<Option<S>, Error> {
         let slug = slug.as_ref();
-        self.stored(slug).await?.map(|stored| stored.leaves.load()).transpose()
+        let (root, entries) = self.entries::<S>(slug).await?;
+        Leaves::gather(&root, slug, entries).map(Leaves::load).transpose()
     }
 
     /// The record with a slug together with its version, or `None`.
@@ -200,20 +201,29 @@ impl Repo {
         Ok(self.transport().exists(&record_path::<S>(slug.as_ref())?).await?)
     }
 
-    /// The leaves of one record.
+    /// One record as it is stored, with its version.
     pub(super) async fn stored<S: Schema>(&self, slug: &str) -> Result<Option<Stored<S>>, Error> {
+        let (root, entries) = self.entries::<S>(slug).await?;
+        Ok(Stored::gather(&root, slug, entries))
+    }
+
+    /// The path of one record and what is below it.
+    async fn entries<S: Schema>(&self, slug: &str) -> Result<(Path, Vec<Entry>), Error> {
         let root = record_path::<S>(slug)?;
         let mut list = List::below(root.clone()).limit(PAGE_LEAVES);
-        let mut page = self.transport().list(&list).await?;
         let mut entries = Vec::new();
         loop {
-            let next = page.next.take();
-            entries.append(&mut page.items.into_entries());
-            let Some(after) = next else {
-                return Ok(Stored::gather(&root, slug, entries));
-            };
-            list.after = Some(after);
-            page = self.transport().list(&list).await?;
+            let page = self.transport().list(&list).await?;
+            let found = page.items.into_entries();
+            if entries.is_empty() {
+                entries = found;
+            } else {
+                entries.extend(found);
+            }
+            match page.next {
+                Some(after) => list.after = Some(after),
+                None => return Ok((root, entries)),
+            }
         }
     }
 

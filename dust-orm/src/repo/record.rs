@@ -54,6 +54,20 @@ impl<S: Schema> Leaves<S> {
         }
     }
 
+    /// Gathers the leaves below `root`, ascending; `None` where there are none.
+    pub(super) fn gather(root: &Path, slug: &str, entries: Vec<Entry>) -> Option<Self> {
+        if entries.is_empty() {
+            return None;
+        }
+        let mut leaves = Self::new(slug.to_owned());
+        for entry in entries {
+            if let Some(rest) = entry.path.strip_prefix(root) {
+                leaves.push(rest, entry.value, entry.revision);
+            }
+        }
+        Some(leaves)
+    }
+
     pub(super) fn slug(&self) -> &str {
         &self.slug
     }
@@ -103,20 +117,10 @@ pub(super) struct Stored<S> {
 impl<S: Schema> Stored<S> {
     /// Gathers the leaves below `root`, ascending.
     pub(super) fn gather(root: &Path, slug: &str, entries: Vec<Entry>) -> Option<Self> {
-        if entries.is_empty() {
-            return None;
-        }
-        let mut leaves = Leaves::new(slug.to_owned());
-        let mut revisions = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let Some(rest) = entry.path.strip_prefix(root) else {
-                continue;
-            };
-            revisions.push((rest.to_owned(), entry.revision));
-            leaves.push(rest, entry.value, entry.revision);
-        }
+        let revision = |entry: &Entry| Some((entry.path.strip_prefix(root)?.to_owned(), entry.revision));
+        let revisions = entries.iter().filter_map(revision).collect();
         Some(Self {
-            leaves,
+            leaves: Leaves::gather(root, slug, entries)?,
             version: Version::new(revisions),
         })
     }
