@@ -58,6 +58,8 @@ mod subscription;
 
 pub use clock::Clock;
 pub use database::Database;
+/// The engine of a database in a folder, for programs that name the type of one.
+pub use dust_layer::Disk;
 pub use embedded::Embedded;
 pub use name::StoreName;
 pub use options::Options;

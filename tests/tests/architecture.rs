@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The arrows of the design: each crate, and the crates of the house that it may name.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 6] = [
     ("dust-derive", &[]),
     ("dust-layer", &[]),
     ("dust-orm", &["dust-derive", "dust-store", "dust-transport"]),
+    ("dust-server", &["dust-store", "dust-transport"]),
     ("dust-store", &["dust-layer", "dust-transport"]),
     ("dust-transport", &[]),
 ];

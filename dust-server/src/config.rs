@@ -1,0 +1,82 @@
+//! Where the data is, where to listen, and the limits.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use dust_store::Clock;
+
+/// How a server is set up.
+///
+/// ```
+/// use dust_server::{Config, RateLimits};
+/// let config = Config::new("/var/lib/dust").with_rate_limits(RateLimits { reads_per_minute: None, ..RateLimits::default() });
+/// assert_eq!(config.listen.to_string(), "127.0.0.1:7755");
+/// assert_eq!(config.rate_limits.writes_per_minute, Some(100));
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The folder of the database; it is made if it is missing.
+    pub data: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How much each token may ask for.
+    pub rate_limits: RateLimits,
+    /// The largest request body.
+    pub body_bytes_max: usize,
+    /// The clock of the log, of expiry and of the rate limits.
+    pub clock: Clock,
+}
+
+/// How many requests a token may make in a minute of the wall clock; `None` is without limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// GET and HEAD.
+    pub reads_per_minute: Option<u64>,
+    /// Everything else.
+    pub writes_per_minute: Option<u64>,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            reads_per_minute: Some(1000),
+            writes_per_minute: Some(100),
+        }
+    }
+}
+
+impl Config {
+    /// The usual set-up for the data in a folder: loopback, port 7755, the wire's own limits.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7755)),
+            rate_limits: RateLimits::default(),
+            body_bytes_max: 8_000_000,
+            clock: Clock::system(),
+        }
+    }
+
+    /// The same with another address.
+    #[must_use]
+    pub fn with_listen(mut self, listen: SocketAddr) -> Self {
+        self.listen = listen;
+        self
+    }
+
+    /// The same with other rate limits.
+    #[must_use]
+    pub fn with_rate_limits(mut self, rate_limits: RateLimits) -> Self {
+        self.rate_limits = rate_limits;
+        self
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
