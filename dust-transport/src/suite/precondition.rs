@@ -265,13 +265,13 @@ pub async fn unsupported_subtree_preconditions_are_refused(transport: &dyn Trans
         return;
     }
     let revision = store.set("r/a", "1").await;
-    for when in [
-        subtree("r", &[("r/a", revision)]),
-        Precondition::SubtreeRevision {
-            root: path("r"),
-            revision,
-        },
-    ] {
+    let by_revision = Precondition::SubtreeRevision {
+        root: path("r"),
+        revision,
+    };
+    let by_leaves = subtree("r", &[("r/a", revision)]);
+    let emulated = transport.capabilities().subtree_by_leaf;
+    for when in [by_revision].into_iter().chain((!emulated).then_some(by_leaves)) {
         store.refused(set("r/a", "2").when(when), NotSupported, "").await;
     }
 }
