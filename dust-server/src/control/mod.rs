@@ -140,7 +140,7 @@ impl Control {
     /// `InvalidName`, `Exists` and `Store`.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves open whether it is there after a restart.
+    /// Dropping the future may leave it in the store and not in memory; it is there after a restart.
     pub async fn create_org(&self, slug: &str) -> Result<(), ControlError> {
         let changing = self.changing.lock().await;
         if slug == SYSTEM_ORG || StoreName::parse(&format!("{slug}/x")).is_err() {
@@ -164,7 +164,7 @@ impl Control {
     /// `InvalidName`, `Exists`, `UnknownOrg` and `Store`.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves open whether it is there after a restart.
+    /// Dropping the future may leave it in the store and not in memory; it is there after a restart.
     pub async fn create_store(&self, org: &str, name: &str, ttl_seconds: Option<u64>) -> Result<Store, ControlError> {
         let changing = self.changing.lock().await;
         if !self.has_org(org) {
@@ -190,7 +190,7 @@ impl Control {
     /// `Store`.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves open whether it is archived after a restart.
+    /// Dropping the future may leave it archived in the store and not in memory; it is after a restart.
     pub async fn archive_store(&self, id: Uuid) -> Result<Option<Store>, ControlError> {
         let changing = self.changing.lock().await;
         let found = self.read().stores.get(&id).cloned();
@@ -259,7 +259,7 @@ impl Control {
     /// `Store`.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves open whether it is revoked after a restart.
+    /// Dropping the future may leave it revoked in the store and not in memory; it is after a restart.
     pub async fn revoke_token(&self, id: Uuid) -> Result<bool, ControlError> {
         let changing = self.changing.lock().await;
         if self.token(id).is_none() {

@@ -86,6 +86,11 @@ impl Refusal {
             .with("docs", "https://github.com/xlabs-hq/dust#realtime")
     }
 
+    /// A mistake of ours, which the log tells more of.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
+    }
+
     /// A field of the body that is not as it must be.
     pub(super) fn field(name: &str, problem: &str) -> Self {
         Self {

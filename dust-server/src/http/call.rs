@@ -12,7 +12,7 @@ use dust_transport::model::{DeviceId, OpId, Path, PathError, Value};
 use super::answer::Refusal;
 use super::query::Query;
 use super::request_id::REQUEST_ID;
-use crate::control::{Scope, Token};
+use crate::control::{ControlError, Scope, Token};
 use crate::server::Shared;
 
 /// What a route sees of a request: who asks, for what, with which body.
@@ -82,8 +82,20 @@ impl Payload {
 }
 
 impl Call {
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Carries a change of the control data to its end, even if the client goes away in the middle: what is committed must
+    /// be seen, too.
+    pub(super) async fn change<T, C, F>(&self, change: C) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        C: FnOnce(Arc<Shared>) -> F,
+        F: Future<Output = Result<T, ControlError>> + Send + 'static,
+    {
+        let changed = tokio::spawn(change(Arc::clone(&self.shared))).await;
+        Ok(changed.map_err(|_| Refusal::internal())??)
     }
 
     /// A parameter of the route.

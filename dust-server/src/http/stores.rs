@@ -28,8 +28,9 @@ pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
         }
         _ => None,
     };
-    let control = &call.shared().control;
-    let store = control.create_store(&call.token.org, &name, ttl_seconds).await?;
+    let (org, name) = (call.token.org.clone(), name.into_owned());
+    let created = call.change(move |shared| async move { shared.control.create_store(&org, &name, ttl_seconds).await });
+    let store = created.await?;
     Ok(json(StatusCode::CREATED, &json!({ "store": shown(&store) })))
 }
 
@@ -37,8 +38,8 @@ pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
 pub(super) async fn archive(call: Call) -> Result<Response, Refusal> {
     let store = call.granted()?;
     call.require(Scope::StoresCreate)?;
-    let archived = call.shared().archive(store.id).await?;
-    let archived = archived.ok_or_else(Refusal::not_found)?;
+    let archived = call.change(move |shared| async move { shared.archive(store.id).await });
+    let archived = archived.await?.ok_or_else(Refusal::not_found)?;
     Ok(json(StatusCode::OK, &json!({ "ok": true, "store": shown(&archived) })))
 }
 

@@ -41,7 +41,8 @@ pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     new.stores = stores;
     // A token does not outlive the one that made it.
     new.expires_at = call.token.expires_at;
-    let (token, secret) = call.shared().control.create_token(new).await?;
+    let created = call.change(move |shared| async move { shared.control.create_token(new).await });
+    let (token, secret) = created.await?;
     let mut body = shown(&call, &token);
     if let Some(body) = body.as_object_mut() {
         body.insert("raw_token".to_owned(), secret.into());
@@ -62,7 +63,8 @@ pub(super) async fn revoke(call: Call) -> Result<Response, Refusal> {
     if !call.token.covers(&found.scopes, found.stores.as_ref()) {
         return Err(Refusal::forbidden());
     }
-    if !control.revoke_token(id).await? {
+    let revoked = call.change(move |shared| async move { shared.control.revoke_token(id).await });
+    if !revoked.await? {
         return Err(Refusal::not_found());
     }
     Ok(json(StatusCode::OK, &json!({ "ok": true })))
