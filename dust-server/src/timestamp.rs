@@ -30,11 +30,72 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// Reads a time in the form of RFC 3339: `2026-11-22T08:25:56.2Z`, with any offset.
+    ///
+    /// ```
+    /// use dust_server::Timestamp;
+    /// let start = Timestamp::parse("2023-11-14T23:13:20.123+01:00").unwrap();
+    /// assert_eq!(start, Timestamp::from_ms(1_700_000_000_123));
+    /// assert_eq!(Timestamp::parse("yesterday"), None);
+    /// ```
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date, rest) = text.split_once(['T', 't', ' '])?;
+        let (year, month, day) = three(date, '-', [4, 2, 2])?;
+        let end = rest.find(['Z', 'z', '+', '-'])?;
+        let (time, offset) = rest.split_at_checked(end)?;
+        let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+        let (hour, minute, second) = three(time, ':', [2, 2, 2])?;
+        let is_day = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+        if !is_day || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let seconds = days(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
+        let seconds = seconds.checked_add_signed(offset_seconds(offset)?)?;
+        let is_number = fraction.bytes().all(|byte| byte.is_ascii_digit()) && !fraction.is_empty();
+        let micros: u64 = format!("{fraction:0<6}").get(..6).filter(|_| is_number)?.parse().ok()?;
+        Some(Self(seconds * 1_000_000 + micros))
+    }
+
     /// The time some seconds later.
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
+}
+
+/// Three numbers of so many digits.
+fn three(text: &str, separator: char, digits: [usize; 3]) -> Option<(u64, u64, u64)> {
+    let mut parts = text.split(separator).zip(digits).map(|(part, digits)| {
+        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<u64>().ok().filter(|_| is_number)
+    });
+    let found = (parts.next()??, parts.next()??, parts.next()??);
+    (text.split(separator).count() == 3).then_some(found)
+}
+
+/// What is to be added to a local time of this offset for the time in UTC.
+fn offset_seconds(offset: &str) -> Option<i64> {
+    if matches!(offset, "Z" | "z") {
+        return Some(0);
+    }
+    let (hour, minute, _) = three(&format!("{}:00", offset.get(1..)?), ':', [2, 2, 2])?;
+    if hour > 23 || minute > 59 {
+        return None;
+    }
+    let seconds = i64::try_from(hour * 3600 + minute * 60).ok()?;
+    Some(if offset.starts_with('-') { seconds } else { -seconds })
+}
+
+/// The days from 1970 to a date; [`civil`] the other way round.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let (year, from_march) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let of_year = (153 * from_march + 2) / 5 + day - 1;
+    year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468
 }
 
 /// Year, month and day of a day since 1970, by the rule that a year begins in March and leaps at its end.
@@ -80,7 +141,31 @@ mod tests {
             (1_735_689_599, "2024-12-31T23:59:59.000000Z"),
             (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
         ] {
-            assert_eq!(Timestamp::from_ms(seconds * 1000).to_string(), text);
+            let time = Timestamp::from_ms(seconds * 1000);
+            assert_eq!(time.to_string(), text);
+            assert_eq!(Timestamp::parse(text), Some(time));
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "2026",
+            "2026-11-22",
+            "2026-11-22T08:25:56",
+            "2026-13-22T08:25:56Z",
+            "2026-11-22T24:25:56Z",
+            "2026-11-22T08:25Z",
+            "2026-11-22T08:25:56.Z",
+            "2026-11-22T08:25:56.x1Z",
+            "2026-11-22T08:25:56+1",
+            "2026-11-22T08:25:56+é0:00",
+            "1969-11-22T08:25:56Z",
+            "1970-01-01T00:00:00+01:00",
+            "-2026-11-22T08:25:56Z",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
 }

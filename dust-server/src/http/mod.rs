@@ -7,6 +7,7 @@ mod condition;
 mod entries;
 mod guard;
 mod list;
+mod log;
 mod query;
 mod request_id;
 mod status;
@@ -30,6 +31,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}", delete(stores::archive))
         .route("/api/stores/{org}/{store}/subscribe", get(status::subscribe))
         .route("/api/stores/{org}/{store}/watch", get(status::subscribe))
+        .route("/api/stores/{org}/{store}/log", get(log::log))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
         .route("/api/tokens", get(tokens::list).post(tokens::create))

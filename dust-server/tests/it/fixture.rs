@@ -87,7 +87,8 @@ impl Fixture {
         let both = Scope::legacy(true, true);
         let new = |name: &str| NewToken::full("acme", name);
         let rw = self.token("rw", new("rw").with_scopes(both.clone())).await;
-        self.token("ro", new("ro").with_scopes(Scope::legacy(true, false)))
+        let ro = self
+            .token("ro", new("ro").with_scopes(Scope::legacy(true, false)))
             .await;
         self.token("wo", new("wo").with_scopes(Scope::legacy(false, true)))
             .await;
@@ -106,7 +107,8 @@ impl Fixture {
             ("01a20216-b5ab-7552-80e4-e77e6e9a81d0", granted.to_string()),
             ("01a20216-b5ed-72c9-bef1-430520ac615b", side.to_string()),
             ("01a20216-b6c0-7c48-80b6-3135c195e09f", theirs.to_string()),
-            ("01a20216-b732-74bc-ac0a-20e286af973e", rw),
+            ("01a20216-b72d-740c-9a1f-383e8bc31346", rw),
+            ("01a20216-b732-74bc-ac0a-20e286af973e", ro),
         ] {
             self.ids.insert(recorded.to_owned(), ours);
         }

@@ -31,6 +31,8 @@ enum Outcome {
     StatusAgrees,
     /// An array is of type `list` and not `string`: open point 1.
     AgreesButForList,
+    /// The log has plain values: TRAP 7.
+    AgreesButForScalar,
     Differs,
 }
 
@@ -78,8 +80,8 @@ impl Replay<'_> {
                 }
             }
             Value::String(text) => {
-                if let Some(id) = self.fixture.ids.get(text) {
-                    *text = id.clone();
+                for (recorded, ours) in &self.fixture.ids {
+                    *text = text.replace(recorded, ours);
                 }
             }
             _ => {}
@@ -226,6 +228,14 @@ impl Replay<'_> {
         name_lists(&mut expected);
         if agrees(&expected, &ours) {
             return Ok(Outcome::AgreesButForList);
+        }
+        for op in expected["ops"].as_array_mut().into_iter().flatten() {
+            if let Some(plain) = op["value"].get_mut("_scalar") {
+                op["value"] = plain.take();
+            }
+        }
+        if agrees(&expected, &ours) {
+            return Ok(Outcome::AgreesButForScalar);
         }
         Err(format!("body is not {expected}"))
     }
@@ -388,10 +398,11 @@ async fn the_recorded_exchanges_agree_but_for_the_table() {
     assert_eq!(outcomes.values().sum::<usize>() + not_built, 633);
     // To be changed knowingly, in both directions.
     let counts = [
-        (Outcome::Agrees, 460),
+        (Outcome::Agrees, 470),
         (Outcome::StatusAgrees, 20),
         (Outcome::AgreesButForList, 5),
-        (Outcome::Differs, 54),
+        (Outcome::AgreesButForScalar, 6),
+        (Outcome::Differs, 57),
     ];
     assert_eq!(outcomes, BTreeMap::from(counts), "not built: {not_built}");
 }
