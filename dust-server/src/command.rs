@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use dust_server::control::NewToken;
-use dust_server::{Config, RateLimits, Server};
+use dust_server::{Config, Server};
 use tracing_subscriber::EnvFilter;
+
+use crate::settings::Flags;
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -29,34 +30,16 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct Data {
-    /// The folder of the data; it is made if it is missing.
-    #[arg(long, env = "DUST_DATA", value_name = "DIR")]
-    data: PathBuf,
-}
-
-#[derive(Debug, Args)]
 struct Serve {
     #[command(flatten)]
-    data: Data,
-    /// The address to listen on; port 0 takes a free one, which is printed.
-    #[arg(long, env = "DUST_LISTEN", default_value = "127.0.0.1:7755", value_name = "ADDRESS")]
-    listen: SocketAddr,
-    /// Reads that a token may make in a minute.
-    #[arg(long, env = "DUST_READS_PER_MINUTE", default_value_t = 1000, value_name = "COUNT")]
-    reads_per_minute: u64,
-    /// Writes that a token may make in a minute.
-    #[arg(long, env = "DUST_WRITES_PER_MINUTE", default_value_t = 100, value_name = "COUNT")]
-    writes_per_minute: u64,
-    /// Limit no token. For development.
-    #[arg(long, conflicts_with_all = ["reads_per_minute", "writes_per_minute"])]
-    no_rate_limit: bool,
+    flags: Flags,
 }
 
 #[derive(Debug, Args)]
 struct Init {
-    #[command(flatten)]
-    data: Data,
+    /// The folder of the data; it is made if it is missing.
+    #[arg(long, env = "DUST_DATA", value_name = "DIR")]
+    data: PathBuf,
     /// The organisation.
     #[arg(long, default_value = DEFAULT_ORG)]
     org: String,
@@ -84,20 +67,7 @@ impl Arguments {
 
 impl Serve {
     async fn run(self) -> Done {
-        let limits = if self.no_rate_limit {
-            RateLimits {
-                reads_per_minute: None,
-                writes_per_minute: None,
-            }
-        } else {
-            RateLimits {
-                reads_per_minute: Some(self.reads_per_minute),
-                writes_per_minute: Some(self.writes_per_minute),
-            }
-        };
-        let config = Config::new(self.data.data)
-            .with_listen(self.listen)
-            .with_rate_limits(limits);
+        let config = self.flags.config()?;
         let server = Server::open(config).await?;
         let listening = server.listen().await?;
         let url = format!("http://{}", listening.local_addr());
@@ -115,7 +85,7 @@ impl Serve {
 
 impl Init {
     async fn run(self) -> Done {
-        let server = Server::open(Config::new(self.data.data)).await?;
+        let server = Server::open(Config::new(self.data)).await?;
         set_up(&server, &self.org, &self.store, "http://127.0.0.1:7755").await
     }
 }

@@ -37,6 +37,14 @@ pub struct RateLimits {
     pub writes_per_minute: Option<u64>,
 }
 
+impl RateLimits {
+    /// No limits.
+    pub const OFF: Self = Self {
+        reads_per_minute: None,
+        writes_per_minute: None,
+    };
+}
+
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
@@ -70,6 +78,13 @@ impl Config {
     #[must_use]
     pub fn with_rate_limits(mut self, rate_limits: RateLimits) -> Self {
         self.rate_limits = rate_limits;
+        self
+    }
+
+    /// The same with another limit of request bodies.
+    #[must_use]
+    pub fn with_body_bytes_max(mut self, body_bytes_max: usize) -> Self {
+        self.body_bytes_max = body_bytes_max;
         self
     }
 

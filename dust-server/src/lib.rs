@@ -31,12 +31,14 @@
 //! | `server` | the folder, the listener, the shutdown |
 //! | `http` | routes: requests into calls of a [`Transport`](dust_transport::transport::Transport), results into answers |
 //! | `limit` | requests per token and minute |
+//! | `metrics` | counts of requests for Prometheus |
 //! | `timestamp` | points in time as the wire writes them |
 
 mod config;
 pub mod control;
 mod http;
 mod limit;
+mod metrics;
 mod server;
 mod timestamp;
 

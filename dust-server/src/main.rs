@@ -1,6 +1,7 @@
 //! The command `dust`.
 
 mod command;
+mod settings;
 
 use std::process::ExitCode;
 

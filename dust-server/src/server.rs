@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::Config;
 use crate::control::{CONTROL_STORE, Control, ControlError, Store};
 use crate::limit::Limiter;
+use crate::metrics::Metrics;
 
 /// Why a server does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) control: Control,
     pub(crate) limiter: Limiter,
+    pub(crate) metrics: Metrics,
     database: Database<Disk>,
     /// The stores that have been asked for. They stay open: to open one costs reads.
     open: RwLock<HashMap<Uuid, Embedded>>,
@@ -96,6 +98,7 @@ impl Server {
         let control = Control::load(store, config.clock.clone()).await.map_err(failed)?;
         let shared = Shared {
             limiter: Limiter::new(config.rate_limits),
+            metrics: Metrics::default(),
             config,
             control,
             database,

@@ -234,6 +234,13 @@ impl Control {
         store.filter(|store| store.is_active(self.now()))
     }
 
+    /// How many active stores and how many tokens there are.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let (state, now) = (self.read(), self.now());
+        let stores = state.stores.values().filter(|store| store.is_active(now)).count();
+        (stores, state.tokens.len())
+    }
+
     /// Creates a token, and gives its secret, which is kept nowhere.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let routes = Router::new()
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
+        .route("/metrics", get(status::metrics))
         .merge(api)
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
@@ -48,7 +49,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .fallback_service(routes)
         .layer(from_fn(guard::normalise))
-        .layer(from_fn(request_id::answer))
+        .layer(from_fn_with_state(Arc::clone(shared), request_id::answer))
 }
 
 async fn no_route() -> Refusal {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
 
@@ -31,6 +32,15 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
             )
         }
     }
+}
+
+/// `GET /metrics`: counts, without a name of anybody's.
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let (stores, tokens) = shared.control.counts();
+    let mut response = Response::new(Body::from(shared.metrics.text(stores, tokens)));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 /// `GET …/subscribe` and `…/watch`: not over HTTP.

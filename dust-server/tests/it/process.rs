@@ -28,6 +28,7 @@ fn dust(arguments: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     for name in [
+        "DUST_CONFIG",
         "DUST_DATA",
         "DUST_LISTEN",
         "DUST_READS_PER_MINUTE",
@@ -41,9 +42,12 @@ fn dust(arguments: &[&str]) -> Command {
 impl Process {
     async fn serve(data: &Path) -> Self {
         let data = data.to_str().unwrap();
-        let mut child = dust(&["serve", "--data", data, "--listen", "127.0.0.1:0", "--no-rate-limit"])
-            .spawn()
-            .unwrap();
+        let command = dust(&["serve", "--data", data, "--listen", "127.0.0.1:0", "--no-rate-limit"]);
+        Self::start(command).await
+    }
+
+    async fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut token = None;
         let address = loop {
@@ -159,6 +163,34 @@ async fn sigterm_ends_it_with_success() {
             .success()
     );
     assert!(process.child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_file_configures_it_and_unknown_keys_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("dust.toml"));
+    let data = data.to_str().unwrap();
+    let text = format!("data = {data:?}\nlisten = \"127.0.0.1:0\"\n[rate_limits]\nwrites_per_minute = 2\n");
+    std::fs::write(&file, &text).unwrap();
+    let arguments = ["serve", "--config", file.to_str().unwrap()];
+    let process = Process::start(dust(&arguments)).await;
+    let token = process.token.clone().unwrap();
+    let put = Request::new("PUT", &format!("{ENTRIES}/a"), &token).json("1");
+    let mut refused = 0;
+    // Two a minute; a new minute may begin in between.
+    for _ in 0..7 {
+        refused += usize::from(put.send(process.address).await.unwrap().status == 429);
+    }
+    assert!(refused >= 3, "{refused}");
+    let metrics = Request::new("GET", "/metrics", "").send(process.address).await.unwrap();
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    let line = format!("dust_http_requests_total{{method=\"PUT\",status=\"429\"}} {refused}\n");
+    assert!(metrics.contains(&line), "{metrics}");
+
+    std::fs::write(&file, text + "colour = 1\n").unwrap();
+    let output = dust(&arguments).stderr(Stdio::piped()).output().await.unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("colour"));
 }
 
 #[tokio::test]

@@ -203,7 +203,10 @@ async fn prefixes_come_in_the_order_of_the_list() {
     let list = List::below(path("l")).select(Select::Prefixes).order(Order::Desc);
     let found = store.list(&list).await.unwrap().items.into_paths();
     assert_eq!(
-        found.iter().map(|found| found.as_str()).collect::<Vec<_>>(),
+        found
+            .iter()
+            .map(dust_transport::model::Path::as_str)
+            .collect::<Vec<_>>(),
         ["l/b", "l/a-b", "l/a"]
     );
 }
