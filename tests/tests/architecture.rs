@@ -125,6 +125,21 @@ fn without_features_dust_orm_pulls_no_engine_and_no_network() {
 }
 
 #[test]
+fn with_http_alone_dust_orm_pulls_a_network_and_no_engine() {
+    let pulled = tree(&["-p", "dust-orm", "--no-default-features", "--features", "http"]);
+    for name in ENGINES {
+        assert!(!pulled.contains(name), "{name}");
+    }
+    // One TLS stack, with one provider.
+    for name in ["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl"] {
+        assert!(!pulled.contains(name), "{name}");
+    }
+    for name in ["reqwest", "ring", "rustls"] {
+        assert!(pulled.contains(name), "the check above sees what is there: {name}");
+    }
+}
+
+#[test]
 fn the_model_and_the_trait_have_no_network_stack() {
     let pulled = tree(&["-p", "dust-transport"]);
     for name in NETWORK {

@@ -9,7 +9,7 @@ use crate::model::{Path, Seq};
 /// How long to wait after a 429 that does not say it.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 
-/// The most characters of a server's text that are passed on.
+/// The most characters of a text that come from a server.
 const DETAIL_CHARS_MAX: usize = 500;
 
 /// The error that an answer stands for.
@@ -63,7 +63,7 @@ pub(super) fn unreadable(detail: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::Http,
         "invalid_response",
-        format!("the server's answer is not readable: {detail}"),
+        cut(format!("the server's answer is not readable: {detail}")),
     )
 }
 
@@ -136,6 +136,10 @@ fn redacted(text: &str, token: &str) -> String {
     } else {
         text.replace(token, "[redacted]")
     };
+    cut(text)
+}
+
+fn cut(text: String) -> String {
     match text.char_indices().nth(DETAIL_CHARS_MAX) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,

@@ -5,7 +5,7 @@
 mod failure;
 mod fault;
 mod read;
-
+mod replay;
 mod server;
 mod write;
 
