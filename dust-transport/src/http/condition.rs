@@ -1,7 +1,7 @@
 //! Preconditions of a batch as conditions that the wire has: one revision, or nothing, at one leaf.
 
 use crate::error::{ConflictAt, Error, ErrorKind};
-use crate::model::{Action, Batch, Op, Path, Precondition, Seq, Value};
+use crate::model::{Action, Batch, Op, Path, PathError, Precondition, Seq, Value};
 
 /// What the wire can ask of an op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,11 @@ pub(super) fn translate(batch: &Batch) -> Result<Vec<WireOp<'_>>, Error> {
 /// The op with the condition that is its own.
 fn plain(index: usize, op: &Op) -> Result<WireOp<'_>, Error> {
     let value = match &op.action {
-        Action::Set(value) => Some(value),
+        Action::Set(value) => {
+            // The hosted server's word for a key that is no segment is no code.
+            check_keys(&op.path, value).map_err(|error| at(index, &op.path, error.into()))?;
+            Some(value)
+        }
         Action::Delete => None,
         Action::Merge(_) | Action::Increment(_) | Action::Add(_) | Action::Remove(_) => {
             let detail = format!("there is no {} over HTTP", op.action.kind());
@@ -87,6 +91,17 @@ fn plain(index: usize, op: &Op) -> Result<WireOp<'_>, Error> {
         value,
         condition,
     })
+}
+
+/// Whether every leaf that a map is flattened to has a path.
+fn check_keys(path: &Path, value: &Value) -> Result<(), PathError> {
+    if value.is_leaf() {
+        return Ok(());
+    }
+    for (key, child) in value.entries().into_iter().flatten() {
+        check_keys(&path.child(&key)?, &child)?;
+    }
+    Ok(())
 }
 
 /// Spreads what op `first` expects of a subtree over the ops that write its leaves; see [`Http`](super::Http).

@@ -186,6 +186,14 @@ async fn what_the_wire_cannot_say_is_not_sent() {
         ErrorKind::InvalidParams,
         "if_absent_unsupported_op",
     );
+    for (value, code) in [(r#"{"b":{"":1}}"#, "empty_segment"), (r#"{"b\u0000":1}"#, "path_nul")] {
+        let error = assert_error(
+            store.write(set("a", value).into()).await,
+            ErrorKind::InvalidParams,
+            code,
+        );
+        assert_eq!(error.conflict().map(|at| at.path.clone()), Some(path("a")));
+    }
     let never = set("a", "1").when(Precondition::Match(Seq(0)));
     assert_error(store.write(never.into()).await, ErrorKind::Conflict, "conflict");
     assert_error(
