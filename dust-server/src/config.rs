@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dust_store::Clock;
 
@@ -24,6 +25,10 @@ pub struct Config {
     pub rate_limits: RateLimits,
     /// The largest request body.
     pub body_bytes_max: usize,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a server that is told to stop waits for the requests that it has taken.
+    pub shutdown_grace: Duration,
     /// The clock of the log, of expiry and of the rate limits.
     pub clock: Clock,
 }
@@ -63,6 +68,8 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7755)),
             rate_limits: RateLimits::default(),
             body_bytes_max: 8_000_000,
+            body_timeout: Duration::from_mins(1),
+            shutdown_grace: Duration::from_secs(10),
             clock: Clock::system(),
         }
     }
@@ -85,6 +92,20 @@ impl Config {
     #[must_use]
     pub fn with_body_bytes_max(mut self, body_bytes_max: usize) -> Self {
         self.body_bytes_max = body_bytes_max;
+        self
+    }
+
+    /// The same with another time for bodies.
+    #[must_use]
+    pub fn with_body_timeout(mut self, body_timeout: Duration) -> Self {
+        self.body_timeout = body_timeout;
+        self
+    }
+
+    /// The same with another time for stopping.
+    #[must_use]
+    pub fn with_shutdown_grace(mut self, shutdown_grace: Duration) -> Self {
+        self.shutdown_grace = shutdown_grace;
         self
     }
 

@@ -1,7 +1,7 @@
 //! The folder, the listener, the shutdown.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, IntoFuture as _, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,6 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dust_store::{Database, Disk, Embedded, Options};
 use dust_transport::error::Error;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::Config;
@@ -142,7 +144,8 @@ impl Listening {
         self.local_addr
     }
 
-    /// Serves until the future ends; then takes no new requests, and answers those it has taken.
+    /// Serves until the future ends; then takes no new requests, and answers those it has taken, for which it waits as long
+    /// as `Config::shutdown_grace` says.
     ///
     /// # Errors
     /// `Serve`.
@@ -152,8 +155,27 @@ impl Listening {
     /// not be committed.
     pub async fn serve_until(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
         let router = crate::http::router(&self.shared);
-        let serving = axum::serve(self.listener, router).with_graceful_shutdown(stop);
-        serving.await.map_err(ServerError::Serve)
+        let (stopping, stopped) = oneshot::channel();
+        let serving = axum::serve(self.listener, router).with_graceful_shutdown(async {
+            stop.await;
+            // Whoever waits for it may have gone; nothing is waited for then.
+            let _ = stopping.send(());
+        });
+        let grace = self.shared.config.shutdown_grace;
+        let overdue = async {
+            match stopped.await {
+                Ok(()) => drop(timeout(grace, pending::<()>()).await),
+                // The server ended by itself, which the other branch tells.
+                Err(_) => pending().await,
+            }
+        };
+        tokio::select! {
+            served = serving.into_future() => served.map_err(ServerError::Serve),
+            () = overdue => {
+                tracing::warn!(?grace, "stopped with requests that did not end");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -68,6 +68,10 @@ impl Refusal {
             .with("detail", format!("a body has at most {bytes_max} bytes"))
     }
 
+    pub(super) fn timeout() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout").with("detail", "the body did not arrive in time")
+    }
+
     pub(super) fn uri_too_long() -> Self {
         Self::new(StatusCode::URI_TOO_LONG, "uri_too_long")
     }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::{Extension, RequestExt as _};
 use dust_store::Embedded;
 use dust_transport::model::{DeviceId, OpId, Path, PathError, Value};
+use tokio::time::timeout;
 
 use super::answer::Refusal;
 use super::query::Query;
@@ -51,9 +52,10 @@ impl FromRequest<Arc<Shared>> for Call {
         let query = Query::parse(request.uri().query())?;
         let (parts, body) = request.into_parts();
         let bytes_max = shared.config.body_bytes_max;
-        let body = to_bytes(body, bytes_max)
-            .await
-            .map_err(|_| Refusal::too_large(bytes_max))?;
+        let body = timeout(shared.config.body_timeout, to_bytes(body, bytes_max)).await;
+        let body = body.map_err(|_| Refusal::timeout())?;
+        // A client that went away is told the same; it does not hear it.
+        let body = body.map_err(|_| Refusal::too_large(bytes_max))?;
         Ok(Self {
             shared: Arc::clone(shared),
             token,

@@ -11,3 +11,4 @@ mod exchange;
 mod fixture;
 mod process;
 mod replay;
+mod slow;
