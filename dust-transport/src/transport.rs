@@ -69,7 +69,8 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     ///   the op; the codes of `PathError` for a key that is no segment; a code of the store's choice for an increment of
     ///   what is no number.
     /// * `NotSupported` for a subtree precondition without `Capabilities::subtree_preconditions`, but for those that
-    ///   `Capabilities::subtree_by_leaf` covers.
+    ///   `Capabilities::subtree_by_leaf` covers; for an op without `Capabilities::value_ops`; for `Precondition::Absent`
+    ///   among several ops without `Capabilities::absent_in_batches`.
     ///
     /// `InvalidParams` with `invalid_params`, for the batch as a whole, if it is empty or above
     /// `Capabilities::batch_ops_max`.
@@ -120,6 +121,11 @@ pub struct Capabilities {
     pub subtree_by_leaf: bool,
     /// A batch of several ops is committed whole or not at all. Only a server too old to know batches does less.
     pub atomic_batches: bool,
+    /// The ops that work on what is there, `Merge`, `Increment`, `Add` and `Remove`, are there; if not, they are
+    /// `NotSupported`.
+    pub value_ops: bool,
+    /// `Precondition::Absent` works for an op among several; if not, it is `NotSupported` there.
+    pub absent_in_batches: bool,
     /// Op ids are deduplicated by the store; if not, they are only told to subscribers.
     pub op_ids: bool,
     /// The most ops in one batch.
@@ -290,6 +296,8 @@ impl Capabilities {
             subtree_preconditions: true,
             subtree_by_leaf: false,
             atomic_batches: true,
+            value_ops: true,
+            absent_in_batches: true,
             op_ids: true,
             batch_ops_max: 1000,
             page_leaves_max: 1000,
@@ -321,6 +329,20 @@ impl Capabilities {
     #[must_use]
     pub fn with_atomic_batches(mut self, atomic_batches: bool) -> Self {
         self.atomic_batches = atomic_batches;
+        self
+    }
+
+    /// The same but for `value_ops`.
+    #[must_use]
+    pub fn with_value_ops(mut self, value_ops: bool) -> Self {
+        self.value_ops = value_ops;
+        self
+    }
+
+    /// The same but for `absent_in_batches`.
+    #[must_use]
+    pub fn with_absent_in_batches(mut self, absent_in_batches: bool) -> Self {
+        self.absent_in_batches = absent_in_batches;
         self
     }
 

@@ -43,7 +43,7 @@ pub use option::{HttpOptions, Retry};
 ///
 /// # What the wire does not have
 /// * Subscriptions, `Merge`, `Increment`, `Add` and `Remove` are `NotSupported`.
-/// * `Precondition::Absent` is for a batch of one op; among several it is `NotSupported`.
+/// * `Precondition::Absent` is for a batch of one op; among several it is `NotSupported`. The capabilities say both.
 /// * Op ids are sent as `x-request-id`. The hosted service does not deduplicate by them; see
 ///   [`HttpOptions::op_ids_are_deduplicated`].
 ///
@@ -138,6 +138,8 @@ impl Transport for Http {
             .with_subtree_preconditions(false)
             .with_subtree_by_leaf(true)
             .with_atomic_batches(self.inner.atomic_batches.load(Ordering::Relaxed))
+            .with_value_ops(false)
+            .with_absent_in_batches(false)
             .with_op_ids(self.inner.options.op_ids)
             .with_batch_ops_max(write::OPS_MAX)
             .with_page_leaves_max(read::ITEMS_MAX)

@@ -30,7 +30,9 @@ mod limited {
     async fn fresh() -> (Model, ()) {
         let capabilities = Capabilities::full()
             .with_subscribe(false)
-            .with_subtree_preconditions(false);
+            .with_subtree_preconditions(false)
+            .with_value_ops(false)
+            .with_absent_in_batches(false);
         (
             Model::limited(
                 capabilities
