@@ -78,7 +78,8 @@ impl HttpOptions {
         self
     }
 
-    /// The same with so much time for a connection to open, within the response's time; 30 s by default.
+    /// The same with so much time for a connection to open, 30 s by default. It counts within the time of the response, and so
+    /// matters where it is the shorter.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

@@ -67,7 +67,8 @@ impl Http {
                     deduplicated: body.deduplicated,
                 }))
             }
-            404 => Ok(None),
+            // Where an attempt before may have been applied, the route was there, and the ops are not to be sent again.
+            404 if !answer.uncertain => Ok(None),
             _ => Err(self.inner.exchange.refusal(&answer, None)),
         }
     }

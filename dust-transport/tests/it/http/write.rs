@@ -358,6 +358,18 @@ async fn a_batch_that_stops_half_way_says_so() {
     assert_eq!(server.seen().len(), 2);
 }
 
+/// The answer to the batch is lost, and then the route is gone: it was there, and the batch may have been applied.
+#[tokio::test]
+async fn a_batch_that_may_be_there_is_not_sent_op_by_op() {
+    let server = Server::start([Turn::Reset(String::new()), Turn::json(404, r#"{"error":"not_found"}"#)]).await;
+    let store = http(&server.base_url);
+    let batch = Batch::new([set("a", "1").when(Precondition::Match(Seq(5))), set("b", "1")]);
+    let error = assert_error(store.write(batch).await, ErrorKind::NotImplemented, "not_found");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert_eq!(server.lines(), vec![format!("POST {ENTRIES}/batch_write"); 2]);
+    assert!(store.capabilities().atomic_batches);
+}
+
 /// A 404 of all that is sent is a missing store, not an old server.
 #[tokio::test]
 async fn a_missing_store_does_not_look_old() {
