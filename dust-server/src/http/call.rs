@@ -46,21 +46,23 @@ impl FromRequest<Arc<Shared>> for Call {
             return Err(Refusal::unauthorized());
         };
         let params = request.extract_parts::<RawPathParams>().await;
-        let params = params.map_err(|_| Refusal::invalid("the path is not UTF-8"))?;
-        let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let params = params.collect();
-        let query = Query::parse(request.uri().query())?;
         let (parts, body) = request.into_parts();
+        // The body is read whatever the URL says, so that the connection can be used again.
         let bytes_max = shared.config.body_bytes_max;
         let body = timeout(shared.config.body_timeout, to_bytes(body, bytes_max)).await;
         let body = body.map_err(|_| Refusal::timeout())?;
         // A client that went away is told the same; it does not hear it.
         let body = body.map_err(|_| Refusal::too_large(bytes_max))?;
+        let params = params.map_err(|_| Refusal::invalid("the path is not UTF-8"))?;
+        let params = params
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         Ok(Self {
             shared: Arc::clone(shared),
             token,
             params,
-            query,
+            query: Query::parse(parts.uri.query())?,
             payload: Payload::read(&parts.headers, &body)?,
             headers: parts.headers,
         })

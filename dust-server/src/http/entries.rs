@@ -65,7 +65,7 @@ pub(super) fn push_leaf(text: &mut String, entry: &Entry) {
     text.push_str(&entry.revision.to_string());
 }
 
-async fn put_nowhere() -> Refusal {
+async fn put_nowhere(_: Call) -> Refusal {
     Refusal::invalid("path is required")
 }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tokio::time::timeout;
 
 use super::answer::Refusal;
 use crate::control::Token;
@@ -14,6 +16,9 @@ use crate::server::Shared;
 
 /// The longest request line and the longest header line.
 const LINE_BYTES_MAX: usize = 10_000;
+
+/// The longest body that is read though nobody needs it.
+const UNREAD_BYTES_MAX: usize = 64 << 10;
 
 /// The most headers of a request.
 const HEADERS_MAX: usize = 50;
@@ -66,10 +71,10 @@ fn without_empty_pieces(uri: &Uri) -> Option<Uri> {
 /// Lets through who accepts JSON, has a token, and asks not too often.
 pub(super) async fn admit(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     if !accepts_json(request.headers()) {
-        return Refusal::not_acceptable().into_response();
+        return refuse(&shared, request, Refusal::not_acceptable()).await;
     }
     let Some(token) = bearer(request.headers()).and_then(|secret| shared.control.authenticate(secret)) else {
-        return Refusal::unauthorized().into_response();
+        return refuse(&shared, request, Refusal::unauthorized()).await;
     };
     let bucket = match *request.method() {
         Method::GET | Method::HEAD => Bucket::Read,
@@ -82,10 +87,22 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, mut request: Reques
     };
     let mut response = match verdict.remaining {
         Some(_) => next.run(request).await,
-        None => Refusal::rate_limited().into_response(),
+        None => refuse(&shared, request, Refusal::rate_limited()).await,
     };
     describe(response.headers_mut(), verdict);
     response
+}
+
+/// Answers a request whose route is not asked.
+///
+/// A connection can be used again only when the body of its request has been read. A short one is; before a long one it is said
+/// that the connection closes, so that the client does not send its next request into nothing.
+pub(super) async fn refuse(shared: &Shared, request: Request, refusal: Refusal) -> Response {
+    let read = to_bytes(request.into_body(), UNREAD_BYTES_MAX);
+    match timeout(shared.config.body_timeout, read).await {
+        Ok(Ok(_)) => refusal.into_response(),
+        _ => closing(refusal),
+    }
 }
 
 fn describe(headers: &mut HeaderMap, verdict: Verdict) {

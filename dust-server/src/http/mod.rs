@@ -17,7 +17,9 @@ mod tokens;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{delete, get};
 
 use answer::Refusal;
@@ -52,6 +54,6 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .layer(from_fn_with_state(Arc::clone(shared), request_id::answer))
 }
 
-async fn no_route() -> Refusal {
-    Refusal::no_route()
+async fn no_route(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    guard::refuse(&shared, request, Refusal::no_route()).await
 }

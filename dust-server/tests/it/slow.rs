@@ -58,13 +58,41 @@ impl Waiting {
 
 /// The status of the next answer, which may be interim.
 async fn status(client: &mut TcpStream) -> String {
+    head_of(client).await.0
+}
+
+/// The status of the next answer, and the length of its body.
+async fn head_of(client: &mut TcpStream) -> (String, usize) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let byte = timeout(PATIENCE, client.read_u8()).await.expect("an answer");
         head.push(byte.unwrap());
     }
     let head = String::from_utf8(head).unwrap();
-    head.split(' ').nth(1).unwrap().to_owned()
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = length.map_or(0, |length| length.parse().unwrap());
+    (head.split(' ').nth(1).unwrap().to_owned(), length)
+}
+
+#[tokio::test]
+async fn a_connection_outlives_a_refusal_that_needs_no_body() {
+    let mut waiting = Waiting::start(|config| config).await;
+    waiting.client.write_all(b"\"ab\"").await.unwrap();
+    assert_eq!(status(&mut waiting.client).await, "200");
+    let written = r#"{"revision":1,"store_seq":1}"#;
+    waiting.client.read_exact(&mut vec![0; written.len()]).await.unwrap();
+    for (target, expected) in [
+        ("/api/stores/acme/site/entries/a", "401"),
+        ("/nowhere", "404"),
+        ("/healthz", "404"),
+    ] {
+        let head = format!("PUT {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\n");
+        waiting.client.write_all(head.as_bytes()).await.unwrap();
+        waiting.client.write_all(b"\"ab\"").await.unwrap();
+        let (found, length) = head_of(&mut waiting.client).await;
+        assert_eq!(found, expected, "{target}");
+        waiting.client.read_exact(&mut vec![0; length]).await.unwrap();
+    }
 }
 
 #[tokio::test]
