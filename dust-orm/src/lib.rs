@@ -41,6 +41,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `embedded` (default) | `Repo::memory` and `Repo::embedded`: the store in the process |
+//! | `http` | `Repo::http`, `Repo::from_env` and `Config`: a store that is reached over HTTP |
 
 /// The README's snippets are tests.
 #[cfg(doctest)]
@@ -51,6 +52,8 @@ struct Readme;
 pub mod __private;
 mod changeset;
 mod codec;
+#[cfg(feature = "http")]
+mod config;
 mod error;
 mod field;
 pub mod prelude;
@@ -60,6 +63,8 @@ mod version;
 
 pub use changeset::{Changeset, Errors, FieldChange, FieldError};
 pub use codec::CastError;
+#[cfg(feature = "http")]
+pub use config::Config;
 /// Derives [`Schema`] and a handle of each field.
 ///
 /// ```

@@ -84,7 +84,25 @@ impl Database<Disk> {
     /// `Locked` if the folder is open elsewhere, `Format` if it is another version's or another program's, `Corrupt` if
     /// it is damaged, `Storage` if the system refuses; no byte of any file is changed then.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_with(folder, disk::Options::default().limits(LIMITS), Options::default())
+        Self::open_with_options(folder, Options::default())
+    }
+
+    /// As [`open`](Database::open), with other options of the stores than the default.
+    ///
+    /// ```
+    /// use dust_store::{Clock, Database, Options};
+    /// # let temporary = tempfile::tempdir().unwrap();
+    /// # let folder = temporary.path().join("bookmarks.dust");
+    /// let stopped = Options::default().with_clock(Clock::from_fn(|| 1_700_000_000_000));
+    /// let database = Database::open_with_options(&folder, stopped)?;
+    /// # drop(database);
+    /// # Ok::<(), dust_transport::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Database::open).
+    pub fn open_with_options(folder: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        Self::open_with(folder, disk::Options::default().limits(LIMITS), options)
     }
 
     /// As [`open`](Database::open), with options of the engine and of the stores.

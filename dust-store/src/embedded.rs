@@ -10,6 +10,7 @@ use dust_transport::transport::{Capabilities, EventStream, List, Page, Subscribe
 use futures_core::future::BoxFuture;
 
 use crate::drive::block_on;
+use crate::log::Logged;
 use crate::store::Store;
 use crate::{Database, Options, StoreName};
 
@@ -153,6 +154,35 @@ impl Embedded {
     pub async fn events(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Event>>, Error> {
         self.store.events(after, limit).await
     }
+
+    /// The committed ops before a sequence number, the last first, at most `limit`; none at the beginning of the log.
+    ///
+    /// ```
+    /// use dust_transport::model::{Op, Path, Seq};
+    /// use dust_transport::transport::Transport;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// let store = dust_store::Embedded::memory();
+    /// for title in ["Dust", "Dust, again"] {
+    ///     store.write(Op::set(Path::parse("title")?, title).into()).await?;
+    /// }
+    /// let last = store.log(Seq(u64::MAX), 1).await?;
+    /// assert_eq!((last[0].event.seq, last.len()), (Seq(2), 1));
+    /// let before = store.log(last[0].event.seq, 10).await?;
+    /// assert_eq!((before[0].event.seq, before.len()), (Seq(1), 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Corrupt` for an op that does not decode, and failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn log(&self, before: Seq, limit: usize) -> Result<Vec<Logged>, Error> {
+        self.store.log(before, limit).await
+    }
 }
 
 impl fmt::Debug for Embedded {
@@ -170,6 +200,7 @@ trait AnyStore: Send + Sync {
     fn options(&self) -> &Options;
     fn head(&self) -> BoxFuture<'_, Result<Seq, Error>>;
     fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Event>>, Error>>;
+    fn log(&self, before: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Logged>, Error>>;
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
     fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
@@ -193,6 +224,10 @@ impl<E: Engine> AnyStore for Store<E> {
 
     fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Event>>, Error>> {
         Box::pin(Self::events(self, after.0, limit))
+    }
+
+    fn log(&self, before: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Logged>, Error>> {
+        Box::pin(Self::log(self, before, limit))
     }
 
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {

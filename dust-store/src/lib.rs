@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `database` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
-//! | `store`, `list`, `assemble` | the reads |
+//! | `store`, `list`, `assemble`, `log` | the reads |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
 //! | `dedup` | how long op ids are remembered |
@@ -48,6 +48,7 @@ mod feed;
 mod group;
 mod keyspace;
 mod list;
+mod log;
 mod name;
 mod options;
 mod precondition;
@@ -58,6 +59,9 @@ mod subscription;
 
 pub use clock::Clock;
 pub use database::Database;
+/// The engine of a database in a folder, for programs that name the type of one.
+pub use dust_layer::Disk;
 pub use embedded::Embedded;
+pub use log::Logged;
 pub use name::StoreName;
 pub use options::Options;

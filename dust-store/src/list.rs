@@ -101,7 +101,7 @@ impl<E: Engine> Store<E> {
             Select::Keys | Select::Prefixes => {
                 let (paths, next) = self.scan(&plan, query, |path, _| Ok(path)).await?;
                 let items = match plan.prefixes_depth.filter(|_| query.select == Select::Prefixes) {
-                    Some(depth) => Items::Prefixes(prefixes(&paths, depth)),
+                    Some(depth) => Items::Prefixes(prefixes(&paths, depth, query.order)),
                     None => Items::Keys(paths),
                 };
                 return Ok(Page { items, next });
@@ -201,10 +201,13 @@ fn direction(order: Order) -> Direction {
     }
 }
 
-/// The distinct prefixes of so many segments, ascending.
-fn prefixes(paths: &[Path], depth: usize) -> Vec<Path> {
+/// The distinct prefixes of so many segments, in the order of the page.
+fn prefixes(paths: &[Path], depth: usize, order: Order) -> Vec<Path> {
     let mut prefixes: Vec<_> = paths.iter().filter_map(|path| path.prefix(depth)).collect();
     prefixes.sort_unstable();
     prefixes.dedup();
+    if order == Order::Desc {
+        prefixes.reverse();
+    }
     prefixes
 }

@@ -138,7 +138,7 @@ impl<E: Engine> Store<E> {
 }
 
 /// The event of a stored op.
-fn event(seq: u64, bytes: &[u8]) -> Result<Event, Error> {
+pub(crate) fn event(seq: u64, bytes: &[u8]) -> Result<Event, Error> {
     let record =
         Record::decode(bytes).map_err(|error| corrupt(format!("the op {seq} does not decode")).with_source(error))?;
     let of_id = |error| corrupt(format!("the op {seq} has no valid id")).with_source(error);

@@ -20,18 +20,27 @@
 //! # let _ = (rename, Value::null());
 //! ```
 //!
-//! It is no client and no store, and it knows nothing of records: `dust-store` implements the trait in the process,
-//! `dust-orm` stands on it.
+//! It is no store, and it knows nothing of records: `dust-store` implements the trait in the process, `dust-orm` stands on
+//! it.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`model`] | paths, patterns, values, entries, ops, events: types without I/O |
 //! | [`transport`] | the trait, and what its calls take and give |
 //! | [`error`] | one error type, its kinds and codes |
+//! | `http` | `Http`: a store that is reached over HTTP |
 //! | `suite` | the promises of the trait as functions, for implementations to run in their tests |
 //!
-//! The feature `suite` adds the module of that name, and with it tokio; by default there is neither.
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `http` | the module of that name, and with it reqwest, rustls and tokio |
+//! | `suite` | the module of that name, and with it tokio |
+//!
+//! By default there is neither.
 pub mod error;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod model;
 #[cfg(feature = "suite")]
 pub mod suite;

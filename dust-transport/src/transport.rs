@@ -16,7 +16,8 @@ use crate::model::{Batch, Entry, Event, Path, Pattern, Seq};
 /// and refuse with `ErrorKind::NotSupported`.
 ///
 /// # Contract
-/// * Writes are acknowledged only when durable, get consecutive sequence numbers (one per op) and are all-or-nothing.
+/// * Writes are acknowledged only when durable, get consecutive sequence numbers (one per op) and are all-or-nothing
+///   (but see [`Capabilities::atomic_batches`]).
 /// * A read that starts after a write was acknowledged sees it.
 /// * Subscriptions deliver every committed op that they cover once, in order.
 ///
@@ -67,7 +68,9 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     ///   `increment_requires_number_value`, `add_requires_value` and `remove_requires_value` for a value that does not fit
     ///   the op; the codes of `PathError` for a key that is no segment; a code of the store's choice for an increment of
     ///   what is no number.
-    /// * `NotSupported` for a subtree precondition without `Capabilities::subtree_preconditions`.
+    /// * `NotSupported` for a subtree precondition without `Capabilities::subtree_preconditions`, but for those that
+    ///   `Capabilities::subtree_by_leaf` covers; for an op without `Capabilities::value_ops`; for `Precondition::Absent`
+    ///   among several ops without `Capabilities::absent_in_batches`.
     ///
     /// `InvalidParams` with `invalid_params`, for the batch as a whole, if it is empty or above
     /// `Capabilities::batch_ops_max`.
@@ -114,11 +117,22 @@ pub type EventStream = Pin<Box<dyn Stream<Item = Result<Signal, Error>> + Send>>
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own")]
 pub struct Capabilities {
     /// `subscribe` works.
     pub subscribe: bool,
     /// The subtree preconditions (`Precondition::Subtree`, `SubtreeRevision`) are checked by the store, atomically.
     pub subtree_preconditions: bool,
+    /// `Precondition::Subtree` is translated into conditions on the leaves that the batch writes, as far as that goes;
+    /// what is lost stands at the transport. Without meaning where `subtree_preconditions` is true.
+    pub subtree_by_leaf: bool,
+    /// A batch of several ops is committed whole or not at all. Only a server too old to know batches does less.
+    pub atomic_batches: bool,
+    /// The ops that work on what is there, `Merge`, `Increment`, `Add` and `Remove`, are there; if not, they are
+    /// `NotSupported`.
+    pub value_ops: bool,
+    /// `Precondition::Absent` works for an op among several; if not, it is `NotSupported` there.
+    pub absent_in_batches: bool,
     /// Op ids are deduplicated by the store; if not, they are only told to subscribers.
     pub op_ids: bool,
     /// The most ops in one batch.
@@ -359,6 +373,10 @@ impl Capabilities {
         Self {
             subscribe: true,
             subtree_preconditions: true,
+            subtree_by_leaf: false,
+            atomic_batches: true,
+            value_ops: true,
+            absent_in_batches: true,
             op_ids: true,
             batch_ops_max: 1000,
             page_leaves_max: 1000,
@@ -376,6 +394,34 @@ impl Capabilities {
     #[must_use]
     pub fn with_subtree_preconditions(mut self, subtree_preconditions: bool) -> Self {
         self.subtree_preconditions = subtree_preconditions;
+        self
+    }
+
+    /// The same but for `subtree_by_leaf`.
+    #[must_use]
+    pub fn with_subtree_by_leaf(mut self, subtree_by_leaf: bool) -> Self {
+        self.subtree_by_leaf = subtree_by_leaf;
+        self
+    }
+
+    /// The same but for `atomic_batches`.
+    #[must_use]
+    pub fn with_atomic_batches(mut self, atomic_batches: bool) -> Self {
+        self.atomic_batches = atomic_batches;
+        self
+    }
+
+    /// The same but for `value_ops`.
+    #[must_use]
+    pub fn with_value_ops(mut self, value_ops: bool) -> Self {
+        self.value_ops = value_ops;
+        self
+    }
+
+    /// The same but for `absent_in_batches`.
+    #[must_use]
+    pub fn with_absent_in_batches(mut self, absent_in_batches: bool) -> Self {
+        self.absent_in_batches = absent_in_batches;
         self
     }
 

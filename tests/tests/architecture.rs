@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The arrows of the design: each crate, and the crates of the house that it may name.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 6] = [
     ("dust-derive", &[]),
     ("dust-layer", &[]),
     ("dust-orm", &["dust-derive", "dust-store", "dust-transport"]),
+    ("dust-server", &["dust-store", "dust-transport"]),
     ("dust-store", &["dust-layer", "dust-transport"]),
     ("dust-transport", &[]),
 ];
@@ -121,6 +122,21 @@ fn without_features_dust_orm_pulls_no_engine_and_no_network() {
         ENGINES.iter().all(|name| embedded.contains(*name)),
         "the check above sees engines where they are"
     );
+}
+
+#[test]
+fn with_http_alone_dust_orm_pulls_a_network_and_no_engine() {
+    let pulled = tree(&["-p", "dust-orm", "--no-default-features", "--features", "http"]);
+    for name in ENGINES {
+        assert!(!pulled.contains(name), "{name}");
+    }
+    // One TLS stack, with one provider.
+    for name in ["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl"] {
+        assert!(!pulled.contains(name), "{name}");
+    }
+    for name in ["reqwest", "ring", "rustls"] {
+        assert!(pulled.contains(name), "the check above sees what is there: {name}");
+    }
 }
 
 #[test]

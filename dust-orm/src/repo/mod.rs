@@ -2,6 +2,8 @@
 
 mod batch;
 mod bridge;
+#[cfg(feature = "http")]
+mod connect;
 mod read;
 mod record;
 mod subscribe;

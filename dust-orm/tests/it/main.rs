@@ -5,6 +5,8 @@
 mod cast;
 mod changeset;
 mod codec;
+#[cfg(feature = "http")]
+mod http;
 mod record;
 mod repo;
 mod subscribe;

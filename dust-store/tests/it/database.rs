@@ -3,10 +3,10 @@
 use std::fs;
 
 use dust_layer::{Engine, Isolation, Memory, Tenant, Transaction};
-use dust_store::{Database, Embedded};
+use dust_store::{Clock, Database, Embedded, Options};
 use dust_transport::error::ErrorKind;
 use dust_transport::model::{Op, Seq, Value};
-use dust_transport::transport::Transport;
+use dust_transport::transport::{List, Order, Select, Transport};
 
 use crate::path;
 
@@ -166,4 +166,47 @@ async fn truncated_and_foreign_files_are_refused_and_left_alone() {
     fs::write(data, bytes).unwrap();
     let store = Embedded::open(folder.path(), "acme/site").await.unwrap();
     assert_eq!(store.head().await.unwrap(), Seq(50));
+}
+
+#[tokio::test]
+async fn the_log_is_read_backwards_in_pages_without_gap_or_repetition() {
+    let stopped = Options::default().with_clock(Clock::from_fn(|| 1_700_000_000_000));
+    let database = Database::with_options(Memory::new(), stopped);
+    let store = database.store("acme/log").await.unwrap();
+    assert_eq!(store.log(Seq(u64::MAX), 10).await.unwrap(), []);
+    for number in 0..600_u64 {
+        let op = Op::set(path("counted"), number);
+        store.write(op.into()).await.unwrap();
+    }
+    let (mut before, mut seqs) = (Seq(u64::MAX), Vec::new());
+    loop {
+        let page = store.log(before, 7).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = last.event.seq;
+        for op in page {
+            assert_eq!(op.event.value, Some((op.event.seq.0 - 1).into()));
+            assert_eq!(op.at_ms, 1_700_000_000_000);
+            seqs.push(op.event.seq.0);
+        }
+    }
+    assert!(seqs.iter().copied().eq((1..=600).rev()));
+    assert_eq!(store.log(Seq(3), 10).await.unwrap().len(), 2);
+    assert_eq!(store.log(Seq(0), 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn prefixes_come_in_the_order_of_the_list() {
+    let store = Embedded::memory();
+    for at in ["l/a/t", "l/b/t", "l/a-b/t"] {
+        store.write(Op::set(path(at), 1).into()).await.unwrap();
+    }
+    let list = List::below(path("l")).select(Select::Prefixes).order(Order::Desc);
+    let found = store.list(&list).await.unwrap().items.into_paths();
+    assert_eq!(
+        found
+            .iter()
+            .map(dust_transport::model::Path::as_str)
+            .collect::<Vec<_>>(),
+        ["l/b", "l/a-b", "l/a"]
+    );
 }

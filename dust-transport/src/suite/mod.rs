@@ -107,6 +107,7 @@ macro_rules! __transport_promises {
             write::ops_are_numbered_one_by_one,
             write::refused_writes_take_no_seq,
             write::concurrent_increments_all_count,
+            write::unsupported_ops_are_refused,
             value::kinds_follow_the_json_text,
             value::numbers_are_exact,
             value::null_is_a_leaf,

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 
 use super::PATIENCE;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::model::{Batch, Entry, Event, Op, Path, Pattern, Seq, Value};
+use crate::model::{Action, Batch, Entry, Event, Op, Path, Pattern, Seq, Value};
 use crate::transport::{EventStream, List, Order, Signal, Start, Subscribe, Transport, Written};
 
 /// Waits, but not forever.
@@ -45,6 +45,16 @@ pub(super) fn delete(at: &str) -> Op {
 pub(super) struct Probe<'a>(pub(super) &'a dyn Transport);
 
 impl Probe<'_> {
+    /// Whether the store has the op.
+    pub(super) fn has(self, op: &Op) -> bool {
+        self.has_value_ops() || matches!(op.action, Action::Set(_) | Action::Delete)
+    }
+
+    /// Whether the store has the ops that work on what is there.
+    pub(super) fn has_value_ops(self) -> bool {
+        self.0.capabilities().value_ops
+    }
+
     pub(super) async fn try_write(self, batch: Batch) -> Result<Written, Error> {
         within("write", self.0.write(batch)).await
     }

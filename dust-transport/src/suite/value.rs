@@ -147,6 +147,9 @@ pub async fn typed_envelopes_read_as_strings(transport: &dyn Transport) {
         .await;
     store.set("p", decimal).await;
     assert_eq!(store.entry("p").await.expect("the decimal").kind, ValueKind::Decimal);
+    if !store.has_value_ops() {
+        return;
+    }
     store
         .write([Op::merge(path("m"), json(&format!(r#"{{"price":{decimal}}}"#)))])
         .await;

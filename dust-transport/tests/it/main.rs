@@ -1,8 +1,10 @@
 //! The model's types by their vectors and properties; the suite against a model of the contract, and against the same
-//! model with one rule broken at a time.
+//! model with one rule broken at a time; the client against scripted servers.
 
 mod broken;
 mod error;
+#[cfg(feature = "http")]
+mod http;
 mod id;
 mod model;
 mod path;
@@ -28,7 +30,9 @@ mod limited {
     async fn fresh() -> (Model, ()) {
         let capabilities = Capabilities::full()
             .with_subscribe(false)
-            .with_subtree_preconditions(false);
+            .with_subtree_preconditions(false)
+            .with_value_ops(false)
+            .with_absent_in_batches(false);
         (
             Model::limited(
                 capabilities

@@ -86,7 +86,8 @@ impl Model {
         let mut seqs = Vec::new();
         for (op_index, op) in batch.ops.iter().enumerate() {
             let applied = self
-                .check(&next, op)
+                .can(op, batch.ops.len())
+                .and_then(|()| self.check(&next, op))
                 .and_then(|()| self.apply(&mut next, op, batch.id.as_ref()));
             match applied {
                 Ok(seq) => seqs.push(seq),
@@ -113,6 +114,17 @@ impl Model {
             seqs,
             deduplicated: false,
         })
+    }
+
+    /// Whether the op is among what the store declares.
+    fn can(&self, op: &Op, ops: usize) -> Result<(), Error> {
+        let has_op = self.capabilities.value_ops || matches!(op.action, Action::Set(_) | Action::Delete);
+        let absent_among_several = op.precondition == Precondition::Absent && ops > 1;
+        if has_op && (self.capabilities.absent_in_batches || !absent_among_several) {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::NotSupported, "not_supported", ""))
+        }
     }
 
     fn check(&self, state: &State, op: &Op) -> Result<(), Error> {

@@ -147,6 +147,13 @@ impl Value {
         scan::compact(bytes, Self::LEVELS_MAX).map(Self::from_text)
     }
 
+    /// Checks a JSON text that another store has put together, like [`from_json`](Value::from_json) but as deep as a store's
+    /// own.
+    #[cfg(feature = "http")]
+    pub(crate) fn from_assembled_json(text: &str) -> Result<Self, ValueError> {
+        scan::compact(text.as_bytes(), Self::ASSEMBLED_LEVELS_MAX).map(Self::from_text)
+    }
+
     /// Takes text that has been a `Value` before, without checking it again.
     ///
     /// For stores, which wrote the text themselves. It MUST be the [`json`](Value::json) of a value, or compact JSON put

@@ -1,0 +1,148 @@
+//! Single entries: read, written and deleted, by URL or by body.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+use dust_store::Embedded;
+use dust_transport::error::Error;
+use dust_transport::model::{Batch, Entry, Op, Path, Precondition, Value};
+use dust_transport::transport::Transport as _;
+use serde_json::json;
+
+use super::answer::{Refusal, json, json_text};
+use super::call::{Call, Fields, Payload};
+use super::{batch, condition, list};
+use crate::control::Scope;
+use crate::server::Shared;
+
+const EMPTY_BODY: &str = "request body is empty. To write a JSON null value, send the literal string \"null\" with \
+                          content-type: application/json. To remove an entry, use DELETE.";
+const PATH_REQUIRED: &str = "'path' field required in body (non-empty string)";
+const VALUE_REQUIRED: &str =
+    "'value' field required in body. To remove an entry use DELETE /entries with the path in the body.";
+
+/// `…/entries`.
+pub(super) fn of_the_store() -> MethodRouter<Arc<Shared>> {
+    get(list::list).put(put_nowhere).post(post).delete(delete_named)
+}
+
+/// `…/entries/<path>`.
+pub(super) fn of_one_path() -> MethodRouter<Arc<Shared>> {
+    get(read).put(put).delete(delete).post(batch::dispatch)
+}
+
+async fn read(call: Call) -> Result<Response, Refusal> {
+    let path = call.path()?;
+    let store = call.store(Scope::EntriesRead).await?;
+    let entry = store.get(&path).await?.ok_or_else(Refusal::not_found)?;
+    let mut text = String::new();
+    push_entry(&mut text, &entry);
+    let mut response = json_text(StatusCode::OK, text);
+    if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", entry.revision)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+/// Writes an entry as JSON: its value is text already.
+pub(super) fn push_entry(text: &mut String, entry: &Entry) {
+    text.push_str("{\"path\":");
+    text.push_str(Value::from(entry.path.as_str()).json());
+    text.push(',');
+    push_leaf(text, entry);
+    text.push('}');
+}
+
+/// Writes what an entry has beside its path.
+pub(super) fn push_leaf(text: &mut String, entry: &Entry) {
+    text.push_str("\"value\":");
+    text.push_str(entry.value.json());
+    text.push_str(",\"type\":\"");
+    text.push_str(entry.kind.as_str());
+    text.push_str("\",\"revision\":");
+    text.push_str(&entry.revision.to_string());
+}
+
+async fn put_nowhere(_: Call) -> Refusal {
+    Refusal::invalid("path is required")
+}
+
+async fn put(call: Call) -> Result<Response, Refusal> {
+    let path = call.path()?;
+    let value = match &call.payload {
+        Payload::Json(value) if value.json() != "{}" => value.clone(),
+        Payload::Json(_) | Payload::Empty => return Err(Refusal::invalid(EMPTY_BODY)),
+        Payload::Other => return Err(Refusal::invalid("request body could not be parsed")),
+    };
+    let store = call.store(Scope::EntriesWrite).await?;
+    let precondition = condition::of_put(&call.headers)?;
+    write(&call, &store, Op::set(path, value), precondition).await
+}
+
+async fn delete(call: Call) -> Result<Response, Refusal> {
+    let path = call.path()?;
+    let store = call.store(Scope::EntriesWrite).await?;
+    let precondition = condition::of_delete(&call.headers)?;
+    write(&call, &store, Op::delete(path), precondition).await
+}
+
+/// The path that a body names.
+fn named(fields: &Fields, also: Option<&str>) -> Result<Path, Refusal> {
+    let text = fields.text("path").or_else(|| {
+        // A field that is no text is not looked for elsewhere.
+        also.filter(|_| fields.get("path").is_none()).map(str::to_owned)
+    });
+    let text = text.filter(|text| !text.is_empty());
+    let text = text.ok_or_else(|| Refusal::invalid(PATH_REQUIRED))?;
+    Path::parse(&text).map_err(|error| Refusal::invalid(format!("invalid path ({})", error.code())))
+}
+
+async fn post(call: Call) -> Result<Response, Refusal> {
+    let fields = call.fields();
+    let path = named(&fields, call.query.text("path")?)?;
+    let value = fields.get("value").ok_or_else(|| Refusal::invalid(VALUE_REQUIRED))?;
+    let precondition = condition::of_fields(&fields)?;
+    let store = call.store(Scope::EntriesWrite).await?;
+    write(&call, &store, Op::set(path, value.clone()), precondition).await
+}
+
+async fn delete_named(call: Call) -> Result<Response, Refusal> {
+    let fields = call.fields();
+    let path = named(&fields, call.query.text("path")?)?;
+    let precondition = condition::if_match(&fields).map_err(Refusal::invalid)?;
+    let store = call.store(Scope::EntriesWrite).await?;
+    write(&call, &store, Op::delete(path), precondition).await
+}
+
+async fn write(call: &Call, store: &Embedded, op: Op, precondition: Precondition) -> Result<Response, Refusal> {
+    let path = op.path.clone();
+    let batch = Batch {
+        ops: vec![op.when(precondition)],
+        id: call.op_id(),
+    };
+    match store.write(batch).await {
+        Ok(written) => {
+            let seq = written.seqs.first().map_or(0, |seq| seq.0);
+            Ok(json(StatusCode::OK, &json!({ "revision": seq, "store_seq": seq })))
+        }
+        Err(error) => Err(refused(store, &path, error).await),
+    }
+}
+
+/// A write that failed, with the revision that is there if a condition did not hold.
+async fn refused(store: &Embedded, path: &Path, error: Error) -> Refusal {
+    if !error.is_conflict() {
+        return error.into();
+    }
+    match current_revision(store, path).await {
+        Ok(current) => Refusal::precondition_failed(error.code(), current),
+        Err(error) => error.into(),
+    }
+}
+
+/// The revision of what a read of the path shows: of the leaf, or the highest of the subtree.
+pub(super) async fn current_revision(store: &Embedded, path: &Path) -> Result<Option<u64>, Error> {
+    Ok(store.get(path).await?.map(|entry| entry.revision.0))
+}

@@ -1,0 +1,102 @@
+//! `GET …/entries`: pages of leaves.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use dust_transport::model::{Path, Pattern, Value};
+use dust_transport::transport::{Items, List, Order, Page, Scope, Select, Transport as _};
+
+use super::answer::{Refusal, json_text};
+use super::call::Call;
+use super::entries::push_entry;
+use super::query::Query;
+use crate::control;
+
+const LIMIT_MAX: usize = 1000;
+
+pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
+    if call.query.has("pattern") && (call.query.has("from") || call.query.has("to")) {
+        let detail = "use either pattern or from/to, not both";
+        return Err(Refusal::bad_request("conflicting_params", detail));
+    }
+    let store = call.store(control::Scope::EntriesRead).await?;
+    let page = store.list(&wanted(&call.query)?).await?;
+    Ok(json_text(StatusCode::OK, text_of(&page)))
+}
+
+fn wanted(query: &Query) -> Result<List, Refusal> {
+    let select = match query.text("select")? {
+        None | Some("entries") => Select::Entries,
+        Some("keys") => Select::Keys,
+        Some("prefixes") => Select::Prefixes,
+        Some(other) => return Err(Refusal::invalid(format!("select={other:?}"))),
+    };
+    let order = match query.text("order")? {
+        None | Some("asc") => Order::Asc,
+        Some("desc") => Order::Desc,
+        Some(other) => return Err(Refusal::invalid(format!("order={other:?}"))),
+    };
+    let limit = match query.text("limit")? {
+        None => List::LIMIT_DEFAULT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+            .ok_or_else(|| Refusal::invalid(format!("limit must be 1..{LIMIT_MAX}")))?,
+    };
+    let after = match query.text("after")? {
+        None | Some("") => None,
+        Some(text) => Some(path("after", text)?),
+    };
+    let list = List::new(scope(query)?).select(select).order(order).limit(limit);
+    Ok(list.after(after))
+}
+
+fn scope(query: &Query) -> Result<Scope, Refusal> {
+    match (query.filled("from")?, query.filled("to")?) {
+        (Some(from), Some(to)) => Ok(Scope::Range {
+            from: path("from", from)?,
+            to: path("to", to)?,
+        }),
+        (Some(_), None) => Err(Refusal::invalid("from requires to")),
+        (None, Some(_)) => Err(Refusal::invalid("to requires from")),
+        (None, None) => {
+            let text = query.filled("pattern")?.unwrap_or("**");
+            let pattern = Pattern::parse(text);
+            pattern
+                .map(Scope::Pattern)
+                .map_err(|error| Refusal::invalid(format!("pattern is not valid ({})", error.code())))
+        }
+    }
+}
+
+fn path(name: &str, text: &str) -> Result<Path, Refusal> {
+    Path::parse(text).map_err(|_| Refusal::invalid(format!("{name} must be a valid path")))
+}
+
+fn text_of(page: &Page) -> String {
+    let mut text = String::from("{\"items\":[");
+    match &page.items {
+        Items::Entries(entries) => push_each(&mut text, entries, push_entry),
+        Items::Keys(paths) | Items::Prefixes(paths) => push_each(&mut text, paths, push_path),
+    }
+    text.push_str("],\"next_cursor\":");
+    match &page.next {
+        Some(next) => push_path(&mut text, next),
+        None => text.push_str("null"),
+    }
+    text.push('}');
+    text
+}
+
+fn push_path(text: &mut String, path: &Path) {
+    text.push_str(Value::from(path.as_str()).json());
+}
+
+fn push_each<T>(text: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        push(text, item);
+    }
+}

@@ -1,0 +1,59 @@
+//! The routes.
+
+mod answer;
+mod batch;
+mod call;
+mod condition;
+mod entries;
+mod guard;
+mod list;
+mod log;
+mod query;
+mod request_id;
+mod status;
+mod stores;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{delete, get};
+
+use answer::Refusal;
+
+use crate::server::Shared;
+
+/// All routes over a server's data.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let api = Router::new()
+        .route("/api/stores", get(stores::list).post(stores::create))
+        .route("/api/stores/{org}/{store}", delete(stores::archive))
+        .route("/api/stores/{org}/{store}/subscribe", get(status::subscribe))
+        .route("/api/stores/{org}/{store}/watch", get(status::subscribe))
+        .route("/api/stores/{org}/{store}/log", get(log::log))
+        .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
+        .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
+        .route("/api/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/tokens/{id}", delete(tokens::revoke))
+        .route_layer(from_fn_with_state(Arc::clone(shared), guard::admit));
+    let routes = Router::new()
+        .route("/healthz", get(status::healthz))
+        .route("/readyz", get(status::readyz))
+        .route("/metrics", get(status::metrics))
+        .merge(api)
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .with_state(Arc::clone(shared));
+    // A router below, so that the path is put right before it is looked up.
+    Router::new()
+        .fallback_service(routes)
+        .layer(from_fn(guard::normalise))
+        .layer(from_fn_with_state(Arc::clone(shared), request_id::answer))
+}
+
+async fn no_route(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    guard::refuse(&shared, request, Refusal::no_route()).await
+}

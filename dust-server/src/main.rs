@@ -1,0 +1,19 @@
+//! The command `dust`.
+
+mod command;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match command::Arguments::parse().run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            command::report(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The folder, the listener, the shutdown.
+
+use std::collections::HashMap;
+use std::future::{Future, IntoFuture as _, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dust_store::{Database, Disk, Embedded, Options};
+use dust_transport::error::Error;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::Config;
+use crate::control::{CONTROL_STORE, Control, ControlError, Store};
+use crate::limit::Limiter;
+use crate::metrics::Metrics;
+
+/// Why a server does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The data cannot be opened: the folder is open elsewhere, is no database, or is damaged.
+    #[error("the data in {folder:?} cannot be opened")]
+    Data {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What is wrong with it.
+        source: Error,
+    },
+    /// The address cannot be listened on.
+    #[error("{address} cannot be listened on")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The listener failed.
+    #[error("the listener failed")]
+    Serve(#[source] io::Error),
+}
+
+/// A server over the data of one folder. Cloning is cheap and yields the same server.
+///
+/// ```
+/// use dust_server::{Config, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let temporary = tempfile::tempdir()?;
+/// # let folder = temporary.path().join("data");
+/// let server = Server::open(Config::new(folder)).await?;
+/// assert!(server.control().is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) control: Control,
+    pub(crate) limiter: Limiter,
+    pub(crate) metrics: Metrics,
+    database: Database<Disk>,
+    /// The stores that have been asked for. They stay open: to open one costs reads.
+    open: RwLock<HashMap<Uuid, Embedded>>,
+}
+
+/// A server that has its port, and serves once it is told to.
+#[derive(Debug)]
+pub struct Listening {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    local_addr: SocketAddr,
+}
+
+impl Server {
+    /// Opens the data, or makes the folder.
+    ///
+    /// # Errors
+    /// `Data`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future opens nothing; the folder may have been made.
+    pub async fn open(config: Config) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Data {
+            folder: config.data.clone(),
+            source,
+        };
+        let options = Options::default().with_clock(config.clock.clone());
+        let database = Database::open_with_options(&config.data, options).map_err(failed)?;
+        let store = database.store(CONTROL_STORE).await.map_err(failed)?;
+        let control = Control::load(store, config.clock.clone()).await.map_err(failed)?;
+        let shared = Shared {
+            limiter: Limiter::new(config.rate_limits),
+            metrics: Metrics::default(),
+            config,
+            control,
+            database,
+            open: RwLock::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The organisations, stores and tokens.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.shared.control
+    }
+
+    /// Takes the port. Connections are taken in from now on, and wait until the server serves.
+    ///
+    /// # Errors
+    /// `Listen`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the port free.
+    pub async fn listen(&self) -> Result<Listening, ServerError> {
+        let address = self.shared.config.listen;
+        let failed = |source| ServerError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let local_addr = listener.local_addr().map_err(failed)?;
+        Ok(Listening {
+            shared: Arc::clone(&self.shared),
+            listener,
+            local_addr,
+        })
+    }
+}
+
+impl Listening {
+    /// The address that was taken: with the port, where any was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until the future ends; then takes no new requests, and answers those it has taken, for which it waits as long
+    /// as `Config::shutdown_grace` says.
+    ///
+    /// # Errors
+    /// `Serve`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the listener at once; requests under way are answered by nobody, and their writes may or may
+    /// not be committed.
+    pub async fn serve_until(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
+        let router = crate::http::router(&self.shared);
+        let (stopping, stopped) = oneshot::channel();
+        let serving = axum::serve(self.listener, router).with_graceful_shutdown(async {
+            stop.await;
+            // Whoever waits for it may have gone; nothing is waited for then.
+            let _ = stopping.send(());
+        });
+        let grace = self.shared.config.shutdown_grace;
+        let overdue = async {
+            match stopped.await {
+                Ok(()) => drop(timeout(grace, pending::<()>()).await),
+                // The server ended by itself, which the other branch tells.
+                Err(_) => pending().await,
+            }
+        };
+        tokio::select! {
+            served = serving.into_future() => served.map_err(ServerError::Serve),
+            () = overdue => {
+                tracing::warn!(?grace, "stopped with requests that did not end");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The data of a store.
+    pub(crate) async fn open(&self, store: &Store) -> Result<Embedded, Error> {
+        // Single inserts and removals: nothing is half done when a lock is released.
+        let found = self
+            .open
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&store.id)
+            .cloned();
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let opened = self.database.store(&store.full_name()).await?;
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.insert(store.id, opened.clone());
+        Ok(opened)
+    }
+
+    /// Archives a store, and lets go of its data.
+    pub(crate) async fn archive(&self, id: Uuid) -> Result<Option<Store>, ControlError> {
+        let archived = self.control.archive_store(id).await?;
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        Ok(archived)
+    }
+
+    /// Reads something, to see that the database answers.
+    pub(crate) async fn check(&self) -> Result<(), Error> {
+        self.database.store(CONTROL_STORE).await?.head().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What a server is started with: flags, then the environment, then a file, then what is usual.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use dust_server::{Config, RateLimits};
+use serde::Deserialize;
+
+/// The flags of `serve`; each may come from the environment instead.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Flags {
+    /// A TOML file with `data`, `listen`, `body_bytes_max` and a table `rate_limits`.
+    #[arg(long, env = "DUST_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the data; it is made if it is missing.
+    #[arg(long, env = "DUST_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The address to listen on, 127.0.0.1:7755 by default; port 0 takes a free one, which is printed.
+    #[arg(long, env = "DUST_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Reads that a token may make in a minute, 1000 by default.
+    #[arg(long, env = "DUST_READS_PER_MINUTE", value_name = "COUNT")]
+    reads_per_minute: Option<u64>,
+    /// Writes that a token may make in a minute, 100 by default.
+    #[arg(long, env = "DUST_WRITES_PER_MINUTE", value_name = "COUNT")]
+    writes_per_minute: Option<u64>,
+    /// Limit no token. For development.
+    #[arg(long, conflicts_with_all = ["reads_per_minute", "writes_per_minute"])]
+    no_rate_limit: bool,
+}
+
+/// The file. A key that is not here is a mistake.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    body_bytes_max: Option<usize>,
+    #[serde(default)]
+    rate_limits: Limits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    off: Option<bool>,
+    reads_per_minute: Option<u64>,
+    writes_per_minute: Option<u64>,
+}
+
+/// Why a server has no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// The file cannot be read.
+    #[error("{file:?} cannot be read")]
+    Read {
+        file: PathBuf,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Nothing says where the data is.
+    #[error("the folder of the data is missing: --data DIR, DUST_DATA or `data` in the file")]
+    NoData,
+}
+
+impl Flags {
+    /// The configuration that the flags and the file make together.
+    pub(crate) fn config(self) -> Result<Config, SettingsError> {
+        let file = match &self.config {
+            Some(path) => File::read(path)?,
+            None => File::default(),
+        };
+        self.over(file)
+    }
+
+    fn over(self, file: File) -> Result<Config, SettingsError> {
+        let data = self.data.or(file.data).ok_or(SettingsError::NoData)?;
+        let usual = RateLimits::default();
+        let limit = |flag: Option<u64>, file: Option<u64>, usual| flag.or(file).or(usual);
+        let limits = RateLimits {
+            reads_per_minute: limit(
+                self.reads_per_minute,
+                file.rate_limits.reads_per_minute,
+                usual.reads_per_minute,
+            ),
+            writes_per_minute: limit(
+                self.writes_per_minute,
+                file.rate_limits.writes_per_minute,
+                usual.writes_per_minute,
+            ),
+        };
+        let is_limited = self.reads_per_minute.is_some() || self.writes_per_minute.is_some();
+        let is_off = self.no_rate_limit || !is_limited && file.rate_limits.off == Some(true);
+        let limits = if is_off { RateLimits::OFF } else { limits };
+        let mut config = Config::new(data).with_rate_limits(limits);
+        if let Some(listen) = self.listen.or(file.listen) {
+            config = config.with_listen(listen);
+        }
+        if let Some(bytes) = file.body_bytes_max {
+            config = config.with_body_bytes_max(bytes);
+        }
+        Ok(config)
+    }
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, SettingsError> {
+        let failed = |source| SettingsError::Read {
+            file: path.to_owned(),
+            source,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.into()))?;
+        toml::from_str(&text).map_err(|error| failed(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> File {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_flag_counts_more_than_the_file_and_the_file_more_than_what_is_usual() {
+        let text = "data = '/d'\nlisten = '127.0.0.1:1'\nbody_bytes_max = 9\n[rate_limits]\nwrites_per_minute = 7\n";
+        let config = Flags::default().over(file(text)).unwrap();
+        assert_eq!(
+            (config.data, config.listen.port(), config.body_bytes_max),
+            ("/d".into(), 1, 9)
+        );
+        assert_eq!(config.rate_limits.reads_per_minute, Some(1000));
+        assert_eq!(config.rate_limits.writes_per_minute, Some(7));
+        let flags = Flags {
+            data: Some("/e".into()),
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            writes_per_minute: Some(8),
+            ..Flags::default()
+        };
+        let config = flags.over(file(text)).unwrap();
+        assert_eq!((config.data, config.listen.port()), ("/e".into(), 2));
+        assert_eq!(config.rate_limits.writes_per_minute, Some(8));
+    }
+
+    #[test]
+    fn limits_are_off_only_when_asked() {
+        let off = "data = '/d'\n[rate_limits]\noff = true\n";
+        assert_eq!(Flags::default().over(file(off)).unwrap().rate_limits, RateLimits::OFF);
+        let limited = Flags {
+            reads_per_minute: Some(5),
+            ..Flags::default()
+        };
+        assert_eq!(limited.over(file(off)).unwrap().rate_limits.reads_per_minute, Some(5));
+        let asked = Flags {
+            no_rate_limit: true,
+            ..Flags::default()
+        };
+        assert_eq!(asked.over(file("data = '/d'")).unwrap().rate_limits, RateLimits::OFF);
+    }
+
+    #[test]
+    fn what_is_unknown_or_missing_is_a_mistake() {
+        for text in [
+            "dta = '/d'",
+            "data = '/d'\n[rate_limits]\nreads = 1\n",
+            "listen = 'here'",
+        ] {
+            assert!(toml::from_str::<File>(text).is_err(), "{text}");
+        }
+        assert!(matches!(
+            Flags::default().over(File::default()),
+            Err(SettingsError::NoData)
+        ));
+    }
+}

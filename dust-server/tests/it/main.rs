@@ -1,0 +1,14 @@
+//! The server from outside: over sockets, as clients see it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; the setting for tests does not reach what their functions share"
+)]
+
+mod client;
+mod difference;
+mod exchange;
+mod fixture;
+mod process;
+mod replay;
+mod slow;
