@@ -9,6 +9,7 @@ mod client;
 mod difference;
 mod exchange;
 mod fixture;
+mod over_http;
 mod process;
 mod replay;
 mod slow;

@@ -1,0 +1,121 @@
+//! The client of this house against the server of this house: the promises of `Transport`, and records.
+
+use std::net::SocketAddr;
+
+use dust_orm::prelude::*;
+use dust_server::control::NewToken;
+use dust_server::{Config, RateLimits, Server};
+use dust_transport::http::{Http, HttpOptions};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+/// What keeps a server running.
+struct Running {
+    _stop: oneshot::Sender<()>,
+    _folder: TempDir,
+}
+
+/// A server with one empty store, `acme/site`: its address, a token, and what keeps it running.
+async fn serve() -> (SocketAddr, String, Running) {
+    let folder = TempDir::new().unwrap();
+    let config = Config::new(folder.path().join("data"))
+        .with_listen("127.0.0.1:0".parse().unwrap())
+        // The suite sends a string of ten megabytes.
+        .with_body_bytes_max(32 << 20)
+        .with_rate_limits(RateLimits::OFF);
+    let server = Server::open(config).await.unwrap();
+    server.control().create_org("acme").await.unwrap();
+    server.control().create_store("acme", "site", None).await.unwrap();
+    let (_, secret) = server
+        .control()
+        .create_token(NewToken::full("acme", "suite"))
+        .await
+        .unwrap();
+    let listening = server.listen().await.unwrap();
+    let address = listening.local_addr();
+    let (stop, stopped) = oneshot::channel::<()>();
+    tokio::spawn(listening.serve_until(async {
+        // An error is the sender's end.
+        let _ = stopped.await;
+    }));
+    let running = Running {
+        _stop: stop,
+        _folder: folder,
+    };
+    (address, secret, running)
+}
+
+async fn fresh() -> (Http, Running) {
+    let (address, token, running) = serve().await;
+    let options = HttpOptions::new("acme/site", token)
+        .base_url(format!("http://{address}"))
+        .op_ids_are_deduplicated(true);
+    (Http::new(options).unwrap(), running)
+}
+
+mod suite {
+    dust_transport::transport_suite!(super::fresh);
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "reading/links")]
+struct Link {
+    slug: String,
+    #[dust(required)]
+    title: String,
+    note: Option<String>,
+}
+
+fn link(slug: &str) -> Link {
+    Link {
+        slug: slug.into(),
+        title: format!("Title of {slug}"),
+        note: None,
+    }
+}
+
+#[tokio::test]
+async fn records_go_through_the_server_and_come_back() {
+    let (address, token, _running) = serve().await;
+    let config = dust_orm::Config::new("acme/site", token).base_url(format!("http://{address}"));
+    let repo = Repo::http(config).unwrap();
+    assert_eq!(repo.transport().name(), "http");
+
+    let slugs = ["dust", "a/b~c", "*", "100 %", "ä+ö"];
+    for slug in slugs {
+        repo.insert(link(slug)).await.unwrap();
+    }
+    for slug in slugs {
+        assert_eq!(repo.get(slug).await.unwrap(), Some(link(slug)), "{slug}");
+    }
+    assert_eq!(repo.all::<Link>().await.unwrap().len(), slugs.len());
+
+    let found = repo.get_versioned::<Link>("dust").await.unwrap().unwrap();
+    let edit = found.change().put(Link::TITLE, "Dust");
+    repo.update(edit.clone()).if_match(found.version()).await.unwrap();
+    let late = repo
+        .update(edit.put(Link::TITLE, "late"))
+        .if_match(found.version())
+        .await
+        .unwrap_err();
+    assert!(late.is_conflict());
+
+    let batch = Batch::new().insert(link("new")).delete::<Link>("dust");
+    repo.batch_write(batch).await.unwrap();
+    assert_eq!(repo.get::<Link>("dust").await.unwrap(), None);
+    let refused = repo.subscribe::<Link>().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotSupported);
+}
+
+#[tokio::test]
+async fn a_wrong_token_and_a_server_that_is_gone_are_clear_errors() {
+    let (address, _, running) = serve().await;
+    let config = dust_orm::Config::new("acme/site", "dust_tok_wrong")
+        .base_url(format!("http://{address}"))
+        .attempts_max(1);
+    let repo = Repo::http(config).unwrap();
+    let unauthorized = repo.get::<Link>("dust").await.unwrap_err();
+    assert_eq!(unauthorized.kind(), ErrorKind::Unauthorized);
+    assert!(!format!("{repo:?} {unauthorized:?}").contains("dust_tok_wrong"));
+    drop(running);
+}
