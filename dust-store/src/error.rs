@@ -1,5 +1,6 @@
 //! Where failures of the layer and refusals of the store become [`Error`]s of the transport.
 
+use std::fmt;
 use std::sync::Arc;
 
 use dust_layer::{DirectoryError, Error as LayerError};
@@ -168,7 +169,61 @@ fn translate(error: &Arc<LayerError>) -> Error {
     } else {
         kind.as_str()
     };
-    Error::new(kind, code, error.to_string())
-        .with_outcome(outcome)
-        .with_source(Arc::clone(error))
+    let translated = Error::new(kind, code, error.to_string()).with_outcome(outcome);
+    if std::error::Error::source(&**error).is_some() {
+        return translated.with_source(Cause(Arc::clone(error)));
+    }
+    translated
+}
+
+/// What is beneath a failure of the layer, whose own words the translated error has already.
+#[derive(Debug)]
+struct Cause(Arc<LayerError>);
+
+impl Cause {
+    fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause().map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause()?.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The chain as a reporter prints it.
+    fn report(error: &Error) -> String {
+        let mut report = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            report = format!("{report}: {cause}");
+            source = cause.source();
+        }
+        report
+    }
+
+    #[test]
+    fn a_chain_says_everything_once() {
+        let locked = LayerError::Locked {
+            folder: std::path::Path::new("data").into(),
+        };
+        assert_eq!(report(&of_read(locked)), "locked: folder data is already open");
+        let io = LayerError::Io {
+            doing: "open the data file",
+            source: std::io::Error::other("no such device"),
+        };
+        let text = report(&of_read(io));
+        assert_eq!(text.matches("no such device").count(), 1, "{text}");
+    }
 }
