@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `database` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
-//! | `store`, `list`, `assemble`, `log` | the reads |
+//! | `store`, `list`, `assemble`, `log`, `diff` | the reads |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
 //! | `dedup` | how long op ids are remembered |
@@ -40,6 +40,7 @@ mod clock;
 pub mod codec;
 mod database;
 mod dedup;
+mod diff;
 mod draft;
 mod drive;
 mod embedded;
@@ -59,6 +60,7 @@ mod subscription;
 
 pub use clock::Clock;
 pub use database::Database;
+pub use diff::Change;
 /// The engine of a database in a folder, for programs that name the type of one.
 pub use dust_layer::Disk;
 pub use embedded::Embedded;

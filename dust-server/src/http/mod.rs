@@ -4,6 +4,7 @@ mod answer;
 mod batch;
 mod call;
 mod condition;
+mod diff;
 mod entries;
 mod guard;
 mod list;
@@ -34,6 +35,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}/subscribe", get(status::subscribe))
         .route("/api/stores/{org}/{store}/watch", get(status::subscribe))
         .route("/api/stores/{org}/{store}/log", get(log::log))
+        .route("/api/stores/{org}/{store}/diff", get(diff::diff))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
         .route("/api/tokens", get(tokens::list).post(tokens::create))

@@ -347,11 +347,6 @@ pub(crate) const NOT_BUILT_CASES: &[(&str, &[usize], &str)] = &[
     ("scalar-ancestor-with-descendant", &[9], "export is not built"),
     (
         "clone-diff-log",
-        &[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
-        "diff is not built",
-    ),
-    (
-        "clone-diff-log",
         &[30, 31, 32, 33, 34, 35, 36, 37, 38, 39],
         "clone is not built",
     ),

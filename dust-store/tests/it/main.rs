@@ -11,6 +11,7 @@ mod conformance;
 mod crash;
 mod database;
 mod dedup;
+mod diff;
 mod fault;
 mod follow;
 mod gate;
