@@ -98,7 +98,7 @@ impl Embedded {
 }
 
 /// Lets other tasks run: reads of what is in memory do not wait, and a log may be long.
-async fn pause() {
+pub(crate) async fn pause() {
     let mut paused = false;
     poll_fn(|cx| {
         if paused {

@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `database` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
-//! | `store`, `list`, `assemble`, `log`, `diff` | the reads |
+//! | `store`, `list`, `assemble`, `log`, `diff`, `snapshot` | the reads |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
 //! | `dedup` | how long op ids are remembered |
@@ -55,6 +55,7 @@ mod options;
 mod precondition;
 mod relay;
 mod sequencer;
+mod snapshot;
 mod store;
 mod subscription;
 
@@ -67,3 +68,4 @@ pub use embedded::Embedded;
 pub use log::Logged;
 pub use name::StoreName;
 pub use options::Options;
+pub use snapshot::Snapshot;

@@ -6,6 +6,7 @@ mod call;
 mod condition;
 mod diff;
 mod entries;
+mod export;
 mod guard;
 mod list;
 mod log;
@@ -36,6 +37,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}/watch", get(status::subscribe))
         .route("/api/stores/{org}/{store}/log", get(log::log))
         .route("/api/stores/{org}/{store}/diff", get(diff::diff))
+        .route("/api/stores/{org}/{store}/export", get(export::export))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
         .route("/api/tokens", get(tokens::list).post(tokens::create))

@@ -17,6 +17,7 @@ mod follow;
 mod gate;
 mod input;
 mod model;
+mod snapshot;
 
 use dust_transport::model::{Entry, Path, Pattern, Value};
 use dust_transport::transport::{List, Transport};
