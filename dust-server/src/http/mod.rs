@@ -8,6 +8,7 @@ mod diff;
 mod entries;
 mod export;
 mod guard;
+mod import;
 mod list;
 mod log;
 mod query;
@@ -22,7 +23,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use answer::Refusal;
 
@@ -38,6 +39,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}/log", get(log::log))
         .route("/api/stores/{org}/{store}/diff", get(diff::diff))
         .route("/api/stores/{org}/{store}/export", get(export::export))
+        .route("/api/stores/{org}/{store}/import", post(import::import))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
         .route("/api/tokens", get(tokens::list).post(tokens::create))
