@@ -23,7 +23,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `database` | one engine, many stores |
+//! | `database`, `copy` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
 //! | `store`, `list`, `assemble`, `log`, `diff`, `snapshot` | the reads |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
@@ -38,6 +38,7 @@ mod assemble;
 mod clock;
 #[doc(hidden)]
 pub mod codec;
+mod copy;
 mod database;
 mod dedup;
 mod diff;

@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod call;
+mod clone;
 mod condition;
 mod diff;
 mod entries;
@@ -37,6 +38,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}/subscribe", get(status::subscribe))
         .route("/api/stores/{org}/{store}/watch", get(status::subscribe))
         .route("/api/stores/{org}/{store}/log", get(log::log))
+        .route("/api/stores/{org}/{store}/clone", post(clone::clone))
         .route("/api/stores/{org}/{store}/diff", get(diff::diff))
         .route("/api/stores/{org}/{store}/export", get(export::export))
         .route("/api/stores/{org}/{store}/import", post(import::import))
