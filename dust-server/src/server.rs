@@ -68,7 +68,7 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
-    database: Database<Disk>,
+    pub(crate) database: Database<Disk>,
     /// The stores that have been asked for. They stay open: to open one costs reads.
     open: RwLock<HashMap<Uuid, Embedded>>,
 }

@@ -184,6 +184,10 @@ impl<E: Engine> Database<E> {
         Ok(names.iter().filter_map(|name| StoreName::parse(name).ok()).collect())
     }
 
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
     fn opened(&self) -> MutexGuard<'_, HashMap<StoreName, Weak<Store<E>>>> {
         // Single inserts and removals: nothing is half done when the lock is released.
         self.shared.open.lock().unwrap_or_else(PoisonError::into_inner)

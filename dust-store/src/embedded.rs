@@ -11,6 +11,7 @@ use futures_core::future::BoxFuture;
 
 use crate::drive::block_on;
 use crate::log::Logged;
+use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::{Database, Options, StoreName};
 
@@ -183,6 +184,17 @@ impl Embedded {
     pub async fn log(&self, before: Seq, limit: usize) -> Result<Vec<Logged>, Error> {
         self.store.log(before, limit).await
     }
+
+    /// All leaves as they are now, to be read page by page; see [`Snapshot`].
+    ///
+    /// # Errors
+    /// Failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
+        Arc::clone(&self.store).snapshot().await
+    }
 }
 
 impl fmt::Debug for Embedded {
@@ -201,6 +213,7 @@ trait AnyStore: Send + Sync {
     fn head(&self) -> BoxFuture<'_, Result<Seq, Error>>;
     fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Event>>, Error>>;
     fn log(&self, before: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Logged>, Error>>;
+    fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Snapshot, Error>>;
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
     fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
@@ -228,6 +241,10 @@ impl<E: Engine> AnyStore for Store<E> {
 
     fn log(&self, before: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Logged>, Error>> {
         Box::pin(Self::log(self, before, limit))
+    }
+
+    fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Snapshot, Error>> {
+        Box::pin(async move { Self::snapshot(&self).await })
     }
 
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {

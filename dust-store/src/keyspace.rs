@@ -60,6 +60,12 @@ impl Keyspace {
         &self.format
     }
 
+    /// What all keys of the tenant begin with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        let start = &self.tenant.start;
+        start.strip_suffix(&[0x00]).unwrap_or(start)
+    }
+
     /// Everything that a tenant can hold.
     pub(crate) fn tenant(&self) -> &Range<Vec<u8>> {
         &self.tenant

@@ -23,9 +23,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `database` | one engine, many stores |
+//! | `database`, `copy` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
-//! | `store`, `list`, `assemble`, `log` | the reads |
+//! | `store`, `list`, `assemble`, `log`, `diff`, `snapshot` | the reads |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
 //! | `dedup` | how long op ids are remembered |
@@ -38,8 +38,10 @@ mod assemble;
 mod clock;
 #[doc(hidden)]
 pub mod codec;
+mod copy;
 mod database;
 mod dedup;
+mod diff;
 mod draft;
 mod drive;
 mod embedded;
@@ -54,14 +56,17 @@ mod options;
 mod precondition;
 mod relay;
 mod sequencer;
+mod snapshot;
 mod store;
 mod subscription;
 
 pub use clock::Clock;
 pub use database::Database;
+pub use diff::Change;
 /// The engine of a database in a folder, for programs that name the type of one.
 pub use dust_layer::Disk;
 pub use embedded::Embedded;
 pub use log::Logged;
 pub use name::StoreName;
 pub use options::Options;
+pub use snapshot::Snapshot;

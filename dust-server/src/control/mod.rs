@@ -12,7 +12,7 @@ mod token;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use dust_store::{Clock, Embedded, StoreName};
+use dust_store::{Clock, Database, Disk, Embedded, StoreName};
 use dust_transport::error::Error;
 use dust_transport::model::{Op, Path, Value};
 use dust_transport::transport::Transport as _;
@@ -167,6 +167,32 @@ impl Control {
     /// Dropping the future may leave it in the store and not in memory; it is there after a restart.
     pub async fn create_store(&self, org: &str, name: &str, ttl_seconds: Option<u64>) -> Result<Store, ControlError> {
         let changing = self.changing.lock().await;
+        self.check_new(org, name)?;
+        let store = self.add_store(Store::new(org, name, self.now(), ttl_seconds)).await?;
+        drop(changing);
+        Ok(store)
+    }
+
+    /// Creates a store with the data of another. It is not seen before it has all of them, and nothing else is changed
+    /// meanwhile.
+    pub(crate) async fn clone_store(
+        &self,
+        org: &str,
+        name: &str,
+        source: &str,
+        database: &Database<Disk>,
+    ) -> Result<Store, ControlError> {
+        let changing = self.changing.lock().await;
+        self.check_new(org, name)?;
+        let store = Store::new(org, name, self.now(), None);
+        database.copy(source, &store.full_name()).await?;
+        let store = self.add_store(store).await?;
+        drop(changing);
+        Ok(store)
+    }
+
+    /// Whether a store may be created under this name.
+    fn check_new(&self, org: &str, name: &str) -> Result<(), ControlError> {
         if !self.has_org(org) {
             return Err(ControlError::UnknownOrg(org.to_owned()));
         }
@@ -177,10 +203,12 @@ impl Control {
         if self.read().stores_by_name.contains_key(&full_name) {
             return Err(ControlError::Exists(full_name));
         }
-        let store = Store::new(org, name, self.now(), ttl_seconds);
+        Ok(())
+    }
+
+    async fn add_store(&self, store: Store) -> Result<Store, ControlError> {
         self.put("stores", &store.id.to_string(), &store).await?;
         self.write(|state| state.add_store(store.clone()));
-        drop(changing);
         Ok(store)
     }
 

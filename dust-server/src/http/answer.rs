@@ -80,6 +80,11 @@ impl Refusal {
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
     }
 
+    /// Something that the wire has, and this server not.
+    pub(super) fn not_implemented(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented").with("detail", detail)
+    }
+
     pub(super) fn upgrade_required(ws_url: String) -> Self {
         Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required")
             .with(

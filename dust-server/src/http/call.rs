@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, RawPathParams, Request};
 use axum::http::{HeaderMap, header};
 use axum::{Extension, RequestExt as _};
@@ -25,6 +25,8 @@ pub(super) struct Call {
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
+    /// The body as it came.
+    pub(super) body: Bytes,
 }
 
 /// The body of a request.
@@ -65,6 +67,7 @@ impl FromRequest<Arc<Shared>> for Call {
             query: Query::parse(parts.uri.query())?,
             payload: Payload::read(&parts.headers, &body)?,
             headers: parts.headers,
+            body,
         })
     }
 }

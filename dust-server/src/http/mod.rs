@@ -3,9 +3,13 @@
 mod answer;
 mod batch;
 mod call;
+mod clone;
 mod condition;
+mod diff;
 mod entries;
+mod export;
 mod guard;
+mod import;
 mod list;
 mod log;
 mod query;
@@ -20,7 +24,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use answer::Refusal;
 
@@ -34,6 +38,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}/subscribe", get(status::subscribe))
         .route("/api/stores/{org}/{store}/watch", get(status::subscribe))
         .route("/api/stores/{org}/{store}/log", get(log::log))
+        .route("/api/stores/{org}/{store}/clone", post(clone::clone))
+        .route("/api/stores/{org}/{store}/diff", get(diff::diff))
+        .route("/api/stores/{org}/{store}/export", get(export::export))
+        .route("/api/stores/{org}/{store}/import", post(import::import))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
         .route("/api/tokens", get(tokens::list).post(tokens::create))

@@ -88,11 +88,15 @@ impl Answer {
         let headers: Vec<_> = headers
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let answer = Self {
+        let mut answer = Self {
             status,
             headers,
             body: body.to_vec(),
         };
+        if answer.header("transfer-encoding") == Some("chunked") && !body.is_empty() {
+            answer.body = joined(body)?;
+            return Some(answer);
+        }
         // A body that was cut off is no answer.
         let length = answer.header("content-length").and_then(|length| length.parse().ok());
         (body.is_empty() || length == Some(body.len())).then_some(answer)
@@ -103,7 +107,36 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The values of a body that has one on each line.
+    pub(crate) fn lines(&self) -> serde_json::Value {
+        let lines = self
+            .body
+            .strip_suffix(b"\n")
+            .unwrap_or_else(|| panic!("no line: {self:?}"));
+        let values = lines
+            .split(|byte| *byte == b'\n')
+            .map(serde_json::from_slice::<serde_json::Value>);
+        values
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// The body of an answer in chunks; `None` if the last is missing.
+fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).ok()?, 16).ok()?;
+        chunks = chunks.get(end + 2..)?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(chunks.get(..length)?);
+        chunks = chunks.get(length + 2..)?;
     }
 }

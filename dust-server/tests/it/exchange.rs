@@ -46,6 +46,22 @@ pub(crate) struct Got {
     /// `null` if there was none, or none that was recorded.
     #[serde(default)]
     pub(crate) body: Value,
+    body_text: Option<String>,
+}
+
+impl Got {
+    /// The values of a body that has one on each line.
+    pub(crate) fn lines(&self) -> Option<Value> {
+        let kind = self.headers.get("content-type")?;
+        let text = self
+            .body_text
+            .as_ref()
+            .filter(|_| kind.starts_with("application/x-ndjson"))?;
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        Some(lines.collect())
+    }
 }
 
 impl Recording {

@@ -7,6 +7,7 @@
 
 mod client;
 mod difference;
+mod dump;
 mod exchange;
 mod fixture;
 mod over_http;

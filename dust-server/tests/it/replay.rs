@@ -216,6 +216,14 @@ impl Replay<'_> {
             return Ok(Outcome::StatusAgrees);
         }
         self.compare_headers(case, answer)?;
+        if let Some(lines) = recorded.lines() {
+            let same = agrees(&lines, &answer.lines());
+            return if same {
+                Ok(Outcome::Agrees)
+            } else {
+                Err(format!("lines are not {lines}"))
+            };
+        }
         let omitted = recorded.body.as_str().is_some_and(|text| text.starts_with("<omitted"));
         if recorded.body.is_null() || omitted {
             return Ok(Outcome::Agrees);
@@ -294,6 +302,10 @@ fn check(difference: &Difference, case: &Case, answer: &Answer) -> Result<(), St
             let expected: Value = serde_json::from_str(text).expect("JSON");
             answer.status == 200 && agrees(&expected, &answer.json())
         }
+        Ours::Lines(text) => {
+            let expected: Value = serde_json::from_str(text).expect("JSON");
+            answer.status == 200 && agrees(&expected, &answer.lines())
+        }
         Ours::Status(status) => answer.status == status && (case.request.method == "HEAD" || answer.json().is_object()),
         Ours::Without(header) => {
             answer.status == case.response.status && answer.header(header).is_none() && answer.json().is_object()
@@ -315,7 +327,10 @@ fn agrees(recorded: &Value, ours: &Value) -> bool {
         (Value::Object(recorded), Value::Object(ours)) => {
             recorded.len() == ours.len()
                 && recorded.iter().all(|(name, recorded)| {
-                    let is_own = matches!(name.as_str(), "id" | "inserted_at" | "raw_token" | "last_used_at");
+                    let is_own = matches!(
+                        name.as_str(),
+                        "id" | "inserted_at" | "raw_token" | "last_used_at" | "exported_at"
+                    );
                     ours.get(name).is_some_and(|ours| {
                         agrees(recorded, ours) || is_own && recorded.is_string() && ours.is_string()
                     })
@@ -398,11 +413,11 @@ async fn the_recorded_exchanges_agree_but_for_the_table() {
     assert_eq!(outcomes.values().sum::<usize>() + not_built, 633);
     // To be changed knowingly, in both directions.
     let counts = [
-        (Outcome::Agrees, 470),
-        (Outcome::StatusAgrees, 20),
+        (Outcome::Agrees, 502),
+        (Outcome::StatusAgrees, 22),
         (Outcome::AgreesButForList, 5),
-        (Outcome::AgreesButForScalar, 6),
-        (Outcome::Differs, 57),
+        (Outcome::AgreesButForScalar, 7),
+        (Outcome::Differs, 68),
     ];
     assert_eq!(outcomes, BTreeMap::from(counts), "not built: {not_built}");
 }

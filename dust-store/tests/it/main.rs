@@ -11,11 +11,13 @@ mod conformance;
 mod crash;
 mod database;
 mod dedup;
+mod diff;
 mod fault;
 mod follow;
 mod gate;
 mod input;
 mod model;
+mod snapshot;
 
 use dust_transport::model::{Entry, Path, Pattern, Value};
 use dust_transport::transport::{List, Transport};
