@@ -3,14 +3,12 @@
 use dust_layer::{Engine, Isolation, Tenant, Transaction, transact};
 use dust_transport::error::Error;
 
-use crate::draft::{read, successor};
+use crate::draft::read;
 use crate::error::{Refusal, of_read};
 use crate::keyspace::Keyspace;
+use crate::page;
 use crate::store::{STORAGE_ID, Store};
 use crate::{Database, Embedded, StoreName};
-
-/// How many pairs are copied in one transaction at most.
-const PAGE_PAIRS: usize = 64;
 
 impl<E: Engine> Database<E> {
     /// Makes a store with all that another one holds at this moment: the leaves, the log, the sequence number.
@@ -90,10 +88,10 @@ async fn clear<E: Engine>(engine: &E, target: &Keyspace) -> Result<(), Error> {
 async fn pairs<E: Engine>(engine: &E, source: &Keyspace, target: &Keyspace) -> Result<Option<Vec<u8>>, Error> {
     let state = engine.begin();
     let head = state.get(source.head(), Isolation::Snapshot).await.map_err(of_read)?;
-    let (mut begin, end) = (source.tenant().start.clone(), &source.tenant().end);
-    loop {
-        let page = state.get_range(read(&begin, end, PAGE_PAIRS)).await.map_err(of_read)?;
-        let copied = &page;
+    let end = &source.tenant().end;
+    let (mut next, mut limit) = (Some(source.tenant().start.clone()), page::FIRST_ITEMS);
+    while let Some(begin) = next {
+        let copied = &state.get_range(read(&begin, end, limit)).await.map_err(of_read)?;
         transact(engine, |transaction| async move {
             for (key, value) in copied {
                 let own = key.strip_prefix(source.prefix()).filter(|_| key != source.head());
@@ -105,11 +103,9 @@ async fn pairs<E: Engine>(engine: &E, source: &Keyspace, target: &Keyspace) -> R
         })
         .await
         .map_err(of_read)?;
-        match page.last_key().filter(|_| page.more()) {
-            Some(last) => begin = successor(last),
-            None => return Ok(head),
-        }
+        (next, limit) = page::after(copied);
     }
+    Ok(head)
 }
 
 /// Makes the copy count; `false` if someone has written the store in the meantime.

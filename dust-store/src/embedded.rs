@@ -69,6 +69,7 @@ impl Embedded {
     }
 
     /// Opens one store in a folder, or makes it; see [`Database::open`], which this does first, and [`Database::store`].
+    /// Blocks the thread while the folder is verified, in proportion to its size.
     ///
     /// ```
     /// use dust_store::Embedded;

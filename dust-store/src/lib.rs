@@ -28,6 +28,7 @@
 //! | `store`, `list`, `assemble`, `log`, `diff`, `snapshot` | the reads |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
+//! | `page` | how much is read at once |
 //! | `dedup` | how long op ids are remembered |
 //! | `feed`, `subscription` | the events of what was committed |
 //! | `keyspace`, [`codec`] | keys and values, byte by byte |
@@ -53,6 +54,7 @@ mod list;
 mod log;
 mod name;
 mod options;
+mod page;
 mod precondition;
 mod relay;
 mod sequencer;

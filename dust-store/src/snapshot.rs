@@ -8,15 +8,10 @@ use dust_transport::error::Error;
 use dust_transport::model::{Entry, Path, Seq};
 use futures_core::future::BoxFuture;
 
-use crate::draft::{read, successor};
+use crate::draft::read;
 use crate::error::{Refusal, of_read};
+use crate::page;
 use crate::store::{Store, decode_head, entry};
-
-/// The fewest and the most leaves read at once; in between, as many as come to about [`PAGE_BYTES`].
-const PAGE_LEAVES: std::ops::RangeInclusive<usize> = 4..=1024;
-
-/// How many bytes are read at once, roughly.
-const PAGE_BYTES: usize = 1 << 20;
 
 /// All leaves of a store as they were at one moment, in the order of their paths.
 ///
@@ -70,11 +65,11 @@ impl Snapshot {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn count(&self) -> Result<usize, Error> {
-        let (mut count, mut begin, mut limit) = (0, Some(self.state.first()), *PAGE_LEAVES.start());
+        let (mut count, mut begin, mut limit) = (0, Some(self.state.first()), page::FIRST_ITEMS);
         while let Some(from) = begin {
             let page = self.state.page(&from, limit).await?;
             count += page.len();
-            (begin, limit) = after(&page);
+            (begin, limit) = page::after(&page);
         }
         Ok(count)
     }
@@ -96,17 +91,9 @@ impl Snapshot {
             entry(path, value)
         });
         let entries = entries.collect::<Result<_, _>>()?;
-        (self.begin, self.page_leaves) = after(&page);
+        (self.begin, self.page_leaves) = page::after(&page);
         Ok(entries)
     }
-}
-
-/// Where the page after this one begins, and how many leaves it should have.
-fn after(page: &Pairs) -> (Option<Vec<u8>>, usize) {
-    let bytes: usize = page.iter().map(|(key, value)| key.len() + value.len()).sum();
-    let fitting = PAGE_BYTES * page.len() / bytes.max(1);
-    let begin = page.last_key().filter(|_| page.more()).map(successor);
-    (begin, fitting.clamp(*PAGE_LEAVES.start(), *PAGE_LEAVES.end()))
 }
 
 /// A state whatever its engine.
@@ -155,7 +142,7 @@ impl<E: Engine> Store<E> {
         Ok(Snapshot {
             head: Seq(head.seq),
             begin: Some(state.first()),
-            page_leaves: *PAGE_LEAVES.start(),
+            page_leaves: page::FIRST_ITEMS,
             state: Box::new(state),
         })
     }

@@ -20,16 +20,11 @@ use tokio::sync::watch;
 use crate::codec::{Head, Record};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
+use crate::page;
 use crate::store::Store;
 
 /// The most events taken from the recent ones at once.
 const RECENT_EVENTS: usize = 256;
-
-/// The fewest and the most log records read at once; in between, as many as come to about [`PAGE_BYTES`].
-const PAGE_RECORDS: std::ops::RangeInclusive<usize> = 4..=1024;
-
-/// How many bytes of the log a subscriber reads at once, roughly.
-const PAGE_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Cursor<E: Engine> {
@@ -220,8 +215,7 @@ impl<E: Engine> Cursor<E> {
             .filter_map(|event| event.value.as_ref())
             .map(|value| value.json().len() + 64)
             .sum();
-        let fitting = PAGE_BYTES * events.len() / bytes.max(1);
-        self.page_records = fitting.clamp(*PAGE_RECORDS.start(), *PAGE_RECORDS.end());
+        self.page_records = page::fitting(events.len(), bytes);
         Ok(events)
     }
 }

@@ -98,7 +98,8 @@ impl Repo {
         Self::new(Arc::new(dust_store::Embedded::memory()))
     }
 
-    /// A Repo over the store `org/name` in a folder, which is created if it is not there.
+    /// A Repo over the store `org/name` in a folder, which is created if it is not there. Blocks the thread while an
+    /// existing folder is verified, in proportion to its size; a program opens it once, at its start.
     ///
     /// The folder belongs to one process, and to one Repo and its clones in it, until the last is dropped. For several
     /// stores in one folder open a `dust_store::Database` and give its stores to [`Repo::new`].
