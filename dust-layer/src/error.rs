@@ -103,6 +103,16 @@ pub enum Error {
     /// The engine is closed, or the watch's transaction was dropped without a commit.
     #[error("engine is closed or the transaction is gone")]
     Closed,
+    /// The cluster or its client library refuses.
+    #[error("cluster refuses: {message} ({code})")]
+    Cluster {
+        /// The client library's code.
+        code: i32,
+        /// The client library's text for it.
+        message: &'static str,
+        /// Whether the transaction may succeed when it is run again.
+        retryable: bool,
+    },
     /// The directory layer refuses.
     #[error("directory operation failed")]
     Directory(#[source] DirectoryError),
@@ -151,7 +161,10 @@ impl Error {
     /// Whether nothing was committed and the same transaction, run again from its start, may succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Conflict | Self::TransactionTooOld)
+        matches!(
+            self,
+            Self::Conflict | Self::TransactionTooOld | Self::Cluster { retryable: true, .. }
+        )
     }
 
     /// Whether the transaction's writes may have been applied in spite of the error.

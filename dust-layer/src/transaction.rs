@@ -146,7 +146,7 @@ where
         };
         match outcome {
             Err(error) if attempt < ATTEMPTS_MAX && error.layer_error().is_some_and(&is_retryable) => {
-                back_off(attempt).await;
+                engine.pause(attempt).await;
                 attempt += 1;
             }
             outcome => return outcome,
@@ -155,9 +155,7 @@ where
 }
 
 /// Lets other tasks run, more of them the more often this one was refused.
-///
-/// A conflict on a local engine is over when it is reported, so what helps is another order, not a longer wait.
-async fn back_off(attempt: u32) {
+pub(crate) async fn let_others_run(attempt: u32) {
     let turns_max = 1_u64 << attempt.min(6);
     for _ in 0..random() % turns_max {
         Yield { done: false }.await;

@@ -111,6 +111,31 @@ fn the_derive_depends_on_syn_quote_and_proc_macro2() {
     assert_eq!(dependencies()["dust-derive"], expected);
 }
 
+/// `dust-layer` cannot inherit the workspace's lints, since a `forbid` cannot be lowered for one function.
+#[test]
+fn unsafe_code_is_forbidden_everywhere_and_allowed_in_one_function() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("readable");
+    let lints = |text: &str, begin: &str| -> BTreeSet<String> {
+        let lines = text.lines().skip_while(|line| *line != begin);
+        let lines = lines.take_while(|line| !line.starts_with("[profile") && !line.starts_with("[features"));
+        let lint = |line: &str| line.contains(" = ").then(|| line.to_owned());
+        lines.filter_map(lint).collect()
+    };
+    let mut expected = lints(&read("Cargo.toml"), "[workspace.lints.rust]");
+    assert!(expected.remove(r#"unsafe_code = "forbid""#), "the workspace forbids it");
+    expected.insert(r#"unsafe_code = "deny""#.to_owned());
+    assert_eq!(lints(&read("dust-layer/Cargo.toml"), "[lints.rust]"), expected);
+    let mark = ["unsafe", " {"].concat();
+    let unsafe_files: Vec<_> = sources()
+        .into_iter()
+        // Not of the workspace: it measures an engine whose open is unsafe.
+        .filter(|(path, text)| !path.starts_with(root().join("benches/engines")) && text.contains(&mark))
+        .map(|(path, text)| (path, text.matches(&mark).count()))
+        .collect();
+    let network = root().join("dust-layer/src/engine/foundationdb/network.rs");
+    assert_eq!(unsafe_files, [(network, 1)]);
+}
+
 #[test]
 fn without_features_dust_orm_pulls_no_engine_and_no_network() {
     let pulled = tree(&["-p", "dust-orm", "--no-default-features"]);

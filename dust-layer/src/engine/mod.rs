@@ -11,6 +11,8 @@ use crate::error::Error;
 
 pub mod disk;
 pub mod faults;
+#[cfg(feature = "foundationdb")]
+pub mod foundationdb;
 pub mod local;
 pub mod memory;
 mod mutation;
@@ -250,6 +252,14 @@ pub trait Engine: Clone + Send + Sync + 'static {
 
     /// A short name for logs: `memory`, `disk`, `foundationdb`.
     fn name(&self) -> &'static str;
+
+    /// Waits before a transaction runs again that was refused for the `attempt`th time, counted from 1.
+    ///
+    /// Of itself it lets other tasks run: a conflict on an engine in the process is over when it is reported, so what
+    /// helps is another order, not a longer wait.
+    fn pause(&self, attempt: u32) -> impl Future<Output = ()> + Send {
+        crate::transaction::let_others_run(attempt)
+    }
 }
 
 /// One optimistic transaction. Dropping it without `commit` discards its writes.

@@ -48,6 +48,16 @@ impl Template {
         self.bytes.len()
     }
 
+    #[cfg(feature = "foundationdb")]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[cfg(feature = "foundationdb")]
+    pub(super) fn offset(&self) -> usize {
+        self.offset
+    }
+
     pub(super) fn fill(&self, stamp: &[u8; STAMP_BYTES]) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         if let Some(placeholder) = bytes.get_mut(self.offset..self.offset + STAMP_BYTES) {

@@ -24,10 +24,26 @@ use crate::error::Error;
 
 /// Makes a test of every promise. The argument is an expression that yields a fresh engine and something to keep alive
 /// beside it, such as a temporary folder.
+///
+/// With `run:` before it, the promises are kept here and now, one after the other, and `announce` is called with the name
+/// of each: for an engine that one test harness cannot start, such as one whose network runs once per process.
+///
+/// ```
+/// let mut names = Vec::new();
+/// dust_layer::engine_suite!(run: (dust_layer::Memory::new(), ()), |name: &'static str| names.push(name));
+/// assert!(names.contains(&"conflict::write_skew_is_refused"));
+/// ```
 #[macro_export]
 macro_rules! engine_suite {
+    (run: $make:expr, $announce:expr) => {{
+        let mut announce = $announce;
+        $crate::engine_suite!(@promises run (announce) $make);
+    }};
     ($make:expr) => {
-        $crate::engine_suite!(@tests $make;
+        $crate::engine_suite!(@promises tests () $make);
+    };
+    (@promises $form:ident ($($announce:ident)?) $make:expr) => {
+        $crate::engine_suite!(@$form ($($announce)?) $make;
             read::own_writes_are_read,
             read::own_clears_are_read,
             read::own_atomics_are_read,
@@ -83,7 +99,15 @@ macro_rules! engine_suite {
             concurrency::a_dropped_commit_is_whole_or_absent,
         );
     };
-    (@tests $make:expr; $($module:ident::$promise:ident),* $(,)?) => {
+    (@run ($announce:ident) $make:expr; $($module:ident::$promise:ident),* $(,)?) => {
+        $(
+            $announce(concat!(stringify!($module), "::", stringify!($promise)));
+            let (engine, guard) = $make;
+            $crate::suite::run($crate::suite::$module::$promise(engine));
+            drop(guard);
+        )*
+    };
+    (@tests () $make:expr; $($module:ident::$promise:ident),* $(,)?) => {
         $(
             #[test]
             fn $promise() {

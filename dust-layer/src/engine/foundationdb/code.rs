@@ -1,0 +1,46 @@
+//! What the client library's error codes mean here. The numbers are those of its documentation.
+
+use ::foundationdb::FdbError;
+
+use crate::error::Error;
+
+const TRANSACTION_TOO_OLD: i32 = 1007;
+const USED_DURING_COMMIT: i32 = 2017;
+const NOT_COMMITTED: i32 = 1020;
+const COMMIT_UNKNOWN: i32 = 1021;
+const TRANSACTION_CANCELLED: i32 = 1025;
+const TRANSACTION_TIMED_OUT: i32 = 1031;
+const ACCESSED_UNREADABLE: i32 = 1036;
+const CLUSTER_VERSION_CHANGED: i32 = 1039;
+const OPERATION_CANCELLED: i32 = 1101;
+
+/// An error of anything but a commit.
+pub(super) fn refused(error: FdbError) -> Error {
+    match error.code() {
+        NOT_COMMITTED => Error::Conflict,
+        TRANSACTION_TOO_OLD => Error::TransactionTooOld,
+        ACCESSED_UNREADABLE => Error::AccessedUnreadable,
+        USED_DURING_COMMIT => Error::Used,
+        TRANSACTION_CANCELLED | OPERATION_CANCELLED => Error::Closed,
+        code => Error::Cluster {
+            code,
+            message: error.message(),
+            // What says "retryable" of a read cannot have committed anything.
+            retryable: error.is_retryable(),
+        },
+    }
+}
+
+/// An error of a commit that had something to write.
+pub(super) fn uncommitted(error: FdbError) -> Error {
+    match error.code() {
+        // The timeout and the cancellation may come while the cluster commits.
+        COMMIT_UNKNOWN
+        | CLUSTER_VERSION_CHANGED
+        | TRANSACTION_TIMED_OUT
+        | TRANSACTION_CANCELLED
+        | OPERATION_CANCELLED => Error::CommitUnknown,
+        _ if error.is_maybe_committed() => Error::CommitUnknown,
+        _ => refused(error),
+    }
+}

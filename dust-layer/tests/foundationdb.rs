@@ -1,0 +1,46 @@
+//! The engine suite on a cluster, whose file `DUST_FDB_CLUSTER_FILE` names; see CONTRIBUTING.md.
+//!
+//! A program rather than a set of tests: the client library's network thread runs once per process, and around all.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it is a test")]
+
+use dust_layer::engine::foundationdb::{FoundationDb, Options, network};
+use dust_layer::{Engine, Isolation, Transaction, transact};
+
+/// All that these tests write is below it, and is cleared before and after.
+const PREFIX: &[u8] = b"dust-layer/suite/";
+
+fn main() {
+    let Some(cluster_file) = std::env::var_os("DUST_FDB_CLUSTER_FILE") else {
+        println!("skipped: DUST_FDB_CLUSTER_FILE names no cluster");
+        return;
+    };
+    network::run(|network| {
+        let options = Options::default().cluster_file(&cluster_file);
+        let fresh = || {
+            let engine = FoundationDb::open(network, options.clone().prefix(PREFIX)).unwrap();
+            dust_layer::suite::run(async {
+                let clear = |tx: std::sync::Arc<<FoundationDb as Engine>::Transaction>| async move {
+                    tx.clear_range(b"", b"\xff\xff");
+                    Ok::<_, dust_layer::Error>(())
+                };
+                transact(&engine, clear).await.map(drop)
+            });
+            (engine, ())
+        };
+        dust_layer::engine_suite!(run: fresh(), |name| println!("{name}"));
+        without_a_prefix_the_clusters_own_keys_are_refused(&FoundationDb::open(network, options.clone()).unwrap());
+        fresh();
+    })
+    .unwrap();
+}
+
+/// The library would end the process for a write there.
+fn without_a_prefix_the_clusters_own_keys_are_refused(engine: &FoundationDb) {
+    dust_layer::suite::run(async {
+        let transaction = engine.begin();
+        assert!(transaction.get(b"\xffkey", Isolation::Snapshot).await.is_err());
+        transaction.set(b"\xffkey", b"");
+        assert!(transaction.commit().await.is_err());
+        Ok(())
+    });
+}
