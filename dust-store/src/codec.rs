@@ -66,7 +66,7 @@ pub struct Record<'a> {
     pub op_id: Option<&'a str>,
     /// Where, rendered.
     pub path: &'a str,
-    /// What became of it, as JSON text; `None` for a delete.
+    /// What became of it, as JSON text; `None` for a delete and a release.
     pub value: Option<&'a str>,
 }
 
@@ -178,13 +178,17 @@ const KINDS: [(u8, ValueKind); 13] = [
 ];
 
 /// The byte of each kind of op.
-const OPS: [(u8, OpKind); 6] = [
+const OPS: [(u8, OpKind); 10] = [
     (0, OpKind::Set),
     (1, OpKind::Delete),
     (2, OpKind::Merge),
     (3, OpKind::Increment),
     (4, OpKind::Add),
     (5, OpKind::Remove),
+    (6, OpKind::PutFile),
+    (7, OpKind::Lease),
+    (8, OpKind::Renew),
+    (9, OpKind::Release),
 ];
 
 fn byte_of<K: PartialEq>(table: &[(u8, K)], kind: &K) -> u8 {
@@ -256,7 +260,7 @@ impl<'a> Record<'a> {
         let op_id = Some(rest.text()?).filter(|id| !id.is_empty());
         let path = rest.text()?;
         let value = Some(rest.remainder()?).filter(|value| !value.is_empty());
-        if device.is_empty() || path.is_empty() || value.is_none() != (kind == OpKind::Delete) {
+        if device.is_empty() || path.is_empty() || value.is_none() != matches!(kind, OpKind::Delete | OpKind::Release) {
             return Err(DecodeError::Shape);
         }
         Ok(Self {

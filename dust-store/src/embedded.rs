@@ -281,6 +281,8 @@ impl Transport for Embedded {
     fn capabilities(&self) -> Capabilities {
         let options = self.store.options();
         Capabilities::full()
+            .with_files(false)
+            .with_leases(false)
             .with_batch_ops_max(options.batch_ops_max)
             .with_page_leaves_max(options.page_leaves_max)
     }

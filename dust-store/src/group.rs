@@ -209,6 +209,7 @@ async fn evaluate_batch<T: Transaction>(
 
 fn written(first: u64, count: u64, deduplicated: bool) -> Written {
     Written {
+        done: Vec::new(),
         seqs: (first..first + count).map(Seq).collect(),
         deduplicated,
     }

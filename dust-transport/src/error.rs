@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{IdError, Path, PathError, PatternError, Seq, ValueError};
+use crate::model::{FileHashError, IdError, Path, PathError, PatternError, Seq, ValueError};
 
 /// Why a call failed.
 ///
@@ -367,6 +367,12 @@ impl From<PatternError> for Error {
 
 impl From<IdError> for Error {
     fn from(error: IdError) -> Self {
+        Self::new(ErrorKind::InvalidParams, error.code(), error.to_string())
+    }
+}
+
+impl From<FileHashError> for Error {
+    fn from(error: FileHashError) -> Self {
         Self::new(ErrorKind::InvalidParams, error.code(), error.to_string())
     }
 }

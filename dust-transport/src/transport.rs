@@ -1,13 +1,15 @@
 //! The contract between a store and whatever reaches it.
 
 use std::fmt;
+use std::ops::Range;
 use std::pin::Pin;
 
+use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 
-use crate::error::Error;
-use crate::model::{Batch, Entry, Event, Path, Pattern, Seq};
+use crate::error::{Error, ErrorKind};
+use crate::model::{Batch, Entry, Event, FileHash, FileRef, Lease, Path, Pattern, Seq};
 
 /// A reactive key-value store, reached somehow: in the process, over HTTP, through a synced replica.
 ///
@@ -62,13 +64,17 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// Nothing is written, and `Error::conflict` names the op:
-    /// * `Conflict`: `conflict` for a revision or a subtree that is not as expected, `exists` for `Precondition::Absent`.
+    /// * `Conflict`: `conflict` for a revision or a subtree that is not as expected, `exists` for `Precondition::Absent`;
+    ///   `held` for a lease that another holds, `occupied` for a lease where another leaf is, `not_held` for the renewal of
+    ///   a lease that is not live with this token, `fenced` for a [`Fence`](crate::model::Fence) that does not hold.
     /// * `InvalidParams`: `if_match_multi_leaf`, `if_match_unsupported_op`, `if_absent_multi_leaf` and
     ///   `if_absent_unsupported_op` for a precondition that the op cannot have; `merge_requires_map_value`,
     ///   `increment_requires_number_value`, `add_requires_value` and `remove_requires_value` for a value that does not fit
     ///   the op; the codes of `PathError` for a key that is no segment; a code of the store's choice for an increment of
     ///   what is no number.
-    /// * `NotSupported` for a subtree precondition without `Capabilities::subtree_preconditions`, but for those that
+    /// * `InvalidParams`: `payload_too_large` for a file that is beyond the store's limit.
+    /// * `NotSupported` for files without `Capabilities::files`; for the ops on leases, and fences, without
+    ///   `Capabilities::leases`; for a subtree precondition without `Capabilities::subtree_preconditions`, but for those that
     ///   `Capabilities::subtree_by_leaf` covers; for an op without `Capabilities::value_ops`; for `Precondition::Absent`
     ///   among several ops without `Capabilities::absent_in_batches`.
     ///
@@ -83,6 +89,90 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// `NotSupported` without `Capabilities::subscribe`.
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>>;
+
+    /// Opens the content of a file, or a part of it, for reading; `None` unless a leaf of the store refers to it.
+    ///
+    /// What has been opened reads to its end, whatever happens to the leaf in the meantime.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::files`.
+    fn read_file<'a>(
+        &'a self,
+        hash: &'a FileHash,
+        range: FileRange,
+    ) -> BoxFuture<'a, Result<Option<FileContent>, Error>> {
+        let _ = (hash, range);
+        let error = Error::new(
+            ErrorKind::NotSupported,
+            "not_supported",
+            "this transport reads no files",
+        );
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+/// The bytes of a file, in order and in pieces of the store's choice; an `Err` item is its last.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// Which part of a file is read; what goes beyond the file is left out.
+///
+/// ```
+/// use dust_transport::transport::FileRange;
+///
+/// assert_eq!(FileRange::All.within(10), 0..10);
+/// assert_eq!(FileRange::From(8).within(10), 8..10);
+/// assert_eq!(FileRange::Part(8..12).within(10), 8..10);
+/// assert_eq!(FileRange::Last(3).within(10), 7..10);
+/// assert!(FileRange::From(10).within(10).is_empty());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FileRange {
+    /// Everything.
+    #[default]
+    All,
+    /// From this byte on.
+    From(u64),
+    /// From the first byte up to but without the second.
+    Part(Range<u64>),
+    /// So many bytes at the end.
+    Last(u64),
+}
+
+/// A file that is opened for reading.
+pub struct FileContent {
+    /// Its media type, as it was first put.
+    pub content_type: String,
+    /// How long the whole file is.
+    pub size_bytes: u64,
+    /// Which bytes of it the body has; empty if the file has none of those that were asked for.
+    pub range: Range<u64>,
+    /// Those bytes.
+    pub body: ByteStream,
+}
+
+impl fmt::Debug for FileContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileContent")
+            .field("content_type", &self.content_type)
+            .field("size_bytes", &self.size_bytes)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FileRange {
+    /// The bytes that it covers of a file of this size.
+    #[must_use]
+    pub fn within(&self, size_bytes: u64) -> Range<u64> {
+        let (start, end) = match self {
+            Self::All => (0, size_bytes),
+            Self::From(start) => (*start, size_bytes),
+            Self::Part(part) => (part.start, part.end),
+            Self::Last(bytes) => (size_bytes.saturating_sub(*bytes), size_bytes),
+        };
+        let start = start.min(size_bytes);
+        start..end.clamp(start, size_bytes)
+    }
 }
 
 /// A stream of [`Signal`]s; an `Err` item is its last.
@@ -133,6 +223,10 @@ pub struct Capabilities {
     pub value_ops: bool,
     /// `Precondition::Absent` works for an op among several; if not, it is `NotSupported` there.
     pub absent_in_batches: bool,
+    /// Files can be put and read; if not, `PutFile` and `read_file` are `NotSupported`.
+    pub files: bool,
+    /// `Lease`, `Renew`, `Release` and fences are there; if not, they are `NotSupported`.
+    pub leases: bool,
     /// Op ids are deduplicated by the store; if not, they are only told to subscribers.
     pub op_ids: bool,
     /// The most ops in one batch.
@@ -269,18 +363,77 @@ pub struct Page {
 /// The reply to a committed batch.
 ///
 /// ```
-/// use dust_transport::model::Seq;
-/// use dust_transport::transport::Written;
+/// use dust_transport::model::{Lease, Seq};
+/// use dust_transport::transport::{Done, Written};
 ///
-/// let written = Written { seqs: vec![Seq(7), Seq(8)], deduplicated: false };
-/// assert_eq!(written.seqs.last(), Some(&Seq(8)));
+/// let mut written = Written::new([Seq(7), Seq(8)]);
+/// assert_eq!((written.seqs.last(), written.done(1)), (Some(&Seq(8)), &Done::Applied));
+///
+/// let lease = Lease { holder: None, token: 8, expires_at_ms: 1_700_000_030_000 };
+/// written.done = vec![Done::Applied, Done::Leased(lease.clone())];
+/// assert_eq!(written.done(1).lease(), Some(&lease));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The sequence number of each op, in order; also the revision of the leaves it wrote.
+    /// The sequence number of each op, in order; also the revision of the leaves it wrote. `Seq(0)` for an op that took
+    /// none, which is [`Done::NotReleased`].
     pub seqs: Vec<Seq>,
+    /// What else there is to say of each op, in order; empty if that is nothing of any.
+    pub done: Vec<Done>,
     /// The batch had been committed before under its op id; nothing was written now.
     pub deduplicated: bool,
+}
+
+/// What an op came to, beside its sequence number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Done {
+    /// It was applied; there is nothing else to say.
+    #[default]
+    Applied,
+    /// A file is kept, and this refers to it.
+    Stored(FileRef),
+    /// A lease was taken or renewed, and this is how it stands.
+    Leased(Lease),
+    /// There was no lease of this token to release: nothing was written, and no sequence number taken.
+    NotReleased,
+}
+
+impl Written {
+    /// The reply to a batch of ops of which there is nothing to say but their numbers.
+    #[must_use]
+    pub fn new(seqs: impl IntoIterator<Item = Seq>) -> Self {
+        Self {
+            seqs: seqs.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What the op at this index of the batch came to.
+    #[must_use]
+    pub fn done(&self, op_index: usize) -> &Done {
+        self.done.get(op_index).unwrap_or(&Done::Applied)
+    }
+}
+
+impl Done {
+    /// The lease that was taken or renewed.
+    #[must_use]
+    pub fn lease(&self) -> Option<&Lease> {
+        match self {
+            Self::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    /// The reference to the file that is kept.
+    #[must_use]
+    pub fn file(&self) -> Option<&FileRef> {
+        match self {
+            Self::Stored(file) => Some(file),
+            _ => None,
+        }
+    }
 }
 
 /// What a subscription covers.
@@ -377,6 +530,8 @@ impl Capabilities {
             atomic_batches: true,
             value_ops: true,
             absent_in_batches: true,
+            files: true,
+            leases: true,
             op_ids: true,
             batch_ops_max: 1000,
             page_leaves_max: 1000,
@@ -422,6 +577,20 @@ impl Capabilities {
     #[must_use]
     pub fn with_absent_in_batches(mut self, absent_in_batches: bool) -> Self {
         self.absent_in_batches = absent_in_batches;
+        self
+    }
+
+    /// The same but for `files`.
+    #[must_use]
+    pub fn with_files(mut self, files: bool) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// The same but for `leases`.
+    #[must_use]
+    pub fn with_leases(mut self, leases: bool) -> Self {
+        self.leases = leases;
         self
     }
 

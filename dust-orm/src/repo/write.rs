@@ -467,6 +467,7 @@ pub(super) fn plan_delete<S: Schema>(slug: &str, expected: Option<&Expected>) ->
         path: root,
         action: Action::Delete,
         precondition,
+        fence: None,
     })
 }
 

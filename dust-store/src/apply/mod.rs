@@ -5,6 +5,7 @@ mod list;
 mod number;
 
 use dust_layer::Transaction;
+use dust_transport::error::{Error, ErrorKind};
 use dust_transport::model::{Action, Op, Path, Value, ValueKind};
 
 use crate::codec::Leaf;
@@ -40,7 +41,10 @@ pub(crate) async fn apply<T: Transaction>(draft: &mut Draft<'_, T>, op: &Op, seq
             put(draft, path, &members, ValueKind::Set, seq)?;
             Ok(Some(members))
         }
-        other => Err(Refusal::invalid("invalid_params", format!("this store has no op `{}`", other.kind())).into()),
+        other => {
+            let detail = format!("this store has no op `{}`", other.kind());
+            Err(Refusal::from(Error::new(ErrorKind::NotSupported, "not_supported", detail)).into())
+        }
     }
 }
 

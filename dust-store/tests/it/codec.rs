@@ -60,7 +60,7 @@ fn every_kind_has_its_byte() {
         );
     }
     for (byte, kind) in OpKind::ALL.into_iter().enumerate() {
-        let value = Some("0").filter(|_| kind != OpKind::Delete);
+        let value = Some("0").filter(|_| !matches!(kind, OpKind::Delete | OpKind::Release));
         let record = Record {
             kind,
             wall_clock_ms: 0,

@@ -61,7 +61,14 @@ fn plain(index: usize, op: &Op) -> Result<WireOp<'_>, Error> {
             Some(value)
         }
         Action::Delete => None,
-        Action::Merge(_) | Action::Increment(_) | Action::Add(_) | Action::Remove(_) => {
+        Action::Merge(_)
+        | Action::Increment(_)
+        | Action::Add(_)
+        | Action::Remove(_)
+        | Action::PutFile { .. }
+        | Action::Lease { .. }
+        | Action::Renew { .. }
+        | Action::Release { .. } => {
             let detail = format!("there is no {} over HTTP", op.action.kind());
             return Err(at(
                 index,
@@ -70,6 +77,9 @@ fn plain(index: usize, op: &Op) -> Result<WireOp<'_>, Error> {
             ));
         }
     };
+    if op.fence.is_some() {
+        return Err(unsupported(index, &op.path, "there are no fences over HTTP"));
+    }
     let condition = match &op.precondition {
         Precondition::None | Precondition::Subtree { .. } | Precondition::SubtreeRevision { .. } => Condition::None,
         // No op has this number, and servers take it for a malformed one.

@@ -140,6 +140,8 @@ impl Transport for Http {
             .with_atomic_batches(self.inner.atomic_batches.load(Ordering::Relaxed))
             .with_value_ops(false)
             .with_absent_in_batches(false)
+            .with_files(false)
+            .with_leases(false)
             .with_op_ids(self.inner.options.op_ids)
             .with_batch_ops_max(write::OPS_MAX)
             .with_page_leaves_max(read::ITEMS_MAX)

@@ -35,6 +35,7 @@ impl Http {
             let written = self.write_one(op, id.as_deref()).await?;
             return Ok(Written {
                 seqs: vec![Seq(written.store_seq)],
+                done: Vec::new(),
                 deduplicated: written.deduplicated,
             });
         }
@@ -64,6 +65,7 @@ impl Http {
                 let seqs = body.ops.iter().map(|op| Seq(op.store_seq)).collect();
                 Ok(Some(Written {
                     seqs,
+                    done: Vec::new(),
                     deduplicated: body.deduplicated,
                 }))
             }
@@ -102,7 +104,11 @@ impl Http {
             seqs.push(Seq(written.store_seq));
             deduplicated &= written.deduplicated;
         }
-        Ok(Written { seqs, deduplicated })
+        Ok(Written {
+            seqs,
+            done: Vec::new(),
+            deduplicated,
+        })
     }
 
     async fn write_one(&self, op: &WireOp<'_>, id: Option<&str>) -> Result<WrittenBody, Error> {

@@ -25,6 +25,14 @@ pub enum OpKind {
     Add,
     /// See [`Action::Remove`](super::Action::Remove).
     Remove,
+    /// See [`Action::PutFile`](super::Action::PutFile).
+    PutFile,
+    /// See [`Action::Lease`](super::Action::Lease).
+    Lease,
+    /// See [`Action::Renew`](super::Action::Renew).
+    Renew,
+    /// See [`Action::Release`](super::Action::Release).
+    Release,
 }
 
 /// A committed op, as subscribers see it.
@@ -52,7 +60,8 @@ pub struct Event {
     /// Where.
     pub path: Path,
     /// `set` and `merge`: the value as written (a map whole); `increment`: the new total; `add` and `remove`: the whole
-    /// resulting list; `delete`: none.
+    /// resulting list; `put_file`: the reference ([`FileRef`](super::FileRef)); `lease` and `renew`: the lease
+    /// ([`Lease`](super::Lease)); `delete` and `release`: none.
     pub value: Option<Value>,
     /// Who wrote it.
     pub device: DeviceId,
@@ -62,13 +71,17 @@ pub struct Event {
 
 impl OpKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Set,
         Self::Delete,
         Self::Merge,
         Self::Increment,
         Self::Add,
         Self::Remove,
+        Self::PutFile,
+        Self::Lease,
+        Self::Renew,
+        Self::Release,
     ];
 
     /// The name on the wire.
@@ -88,6 +101,10 @@ impl OpKind {
             Self::Increment => "increment",
             Self::Add => "add",
             Self::Remove => "remove",
+            Self::PutFile => "put_file",
+            Self::Lease => "lease",
+            Self::Renew => "renew",
+            Self::Release => "release",
         }
     }
 }

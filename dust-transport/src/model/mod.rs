@@ -2,7 +2,9 @@
 
 mod entry;
 mod event;
+mod file;
 mod id;
+mod lease;
 mod op;
 mod path;
 mod pattern;
@@ -11,7 +13,9 @@ mod value;
 
 pub use entry::{Entry, Seq, UnknownName, ValueKind};
 pub use event::{Event, OpKind};
+pub use file::{FileHash, FileHashError, FileRef};
 pub use id::{DeviceId, IdError, OpId};
+pub use lease::{Fence, Lease};
 pub use op::{Action, Batch, Op, Precondition};
 pub use path::{Path, PathError, Segments, decode_segment};
 pub use pattern::{Pattern, PatternError};

@@ -1,4 +1,8 @@
-use super::{OpId, OpKind, Path, Seq, Value};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Fence, OpId, OpKind, Path, Seq, Value};
 
 /// What an op does at its path.
 ///
@@ -28,6 +32,35 @@ pub enum Action {
     /// Takes the first equal member out of the set at the leaf; where no list is, this makes an empty set. The member must
     /// not be null.
     Remove(Value),
+    /// Keeps a file and refers to it by a leaf of kind `file`, in place of what is at and below the path.
+    PutFile {
+        /// What is in it.
+        content: Bytes,
+        /// What it is called.
+        filename: Option<String>,
+        /// Its media type; without one, [`FileRef::CONTENT_TYPE_DEFAULT`](super::FileRef::CONTENT_TYPE_DEFAULT).
+        content_type: Option<String>,
+    },
+    /// Takes a lease at the path, where no leaf is or a lease whose time is over. What is below the path stays.
+    Lease {
+        /// Who takes it.
+        holder: Option<String>,
+        /// How long it lasts.
+        ttl: Duration,
+    },
+    /// Makes the live lease of this token last so long from now on.
+    Renew {
+        /// The token of the holder.
+        token: u64,
+        /// How long it lasts.
+        ttl: Duration,
+    },
+    /// Gives the lease of this token back, live or not. Where there is none, nothing is written, and the op takes no
+    /// sequence number.
+    Release {
+        /// The token of the holder.
+        token: u64,
+    },
 }
 
 /// A condition that must hold, inside the transaction and after the ops before, for the batch to be committed.
@@ -77,6 +110,9 @@ pub enum Precondition {
 ///     Op::add(record.child("tags")?, "rust"),
 ///     Op::remove(record.child("tags")?, "draft"),
 ///     Op::delete(Path::parse("links/old")?),
+///     Op::put_file(record.child("cover")?, "<svg/>", Some("cover.svg"), Some("image/svg+xml")),
+///     Op::lease(Path::parse("locks/links")?, Some("worker-1"), std::time::Duration::from_secs(30)),
+///     Op::release(Path::parse("locks/links")?, 7),
 /// ];
 /// assert_eq!(ops[0].action.kind().as_str(), "set");
 /// assert_eq!(ops[5].action.value(), None);
@@ -90,6 +126,8 @@ pub struct Op {
     pub action: Action,
     /// On which condition.
     pub precondition: Precondition,
+    /// Under which lease; checked after the precondition, in the same transaction.
+    pub fence: Option<Fence>,
 }
 
 /// Ops that are committed together or not at all.
@@ -120,6 +158,10 @@ impl Action {
             Self::Increment(_) => OpKind::Increment,
             Self::Add(_) => OpKind::Add,
             Self::Remove(_) => OpKind::Remove,
+            Self::PutFile { .. } => OpKind::PutFile,
+            Self::Lease { .. } => OpKind::Lease,
+            Self::Renew { .. } => OpKind::Renew,
+            Self::Release { .. } => OpKind::Release,
         }
     }
 
@@ -130,7 +172,9 @@ impl Action {
             Self::Set(value) | Self::Merge(value) | Self::Increment(value) | Self::Add(value) | Self::Remove(value) => {
                 Some(value)
             }
-            Self::Delete => None,
+            Self::Delete | Self::PutFile { .. } | Self::Lease { .. } | Self::Renew { .. } | Self::Release { .. } => {
+                None
+            }
         }
     }
 }
@@ -141,6 +185,7 @@ impl Op {
             path,
             action,
             precondition: Precondition::None,
+            fence: None,
         }
     }
 
@@ -178,6 +223,43 @@ impl Op {
     #[must_use]
     pub fn remove(path: Path, member: impl Into<Value>) -> Self {
         Self::new(path, Action::Remove(member.into()))
+    }
+
+    /// Keeps a file; see [`Action::PutFile`].
+    #[must_use]
+    pub fn put_file(path: Path, content: impl Into<Bytes>, filename: Option<&str>, content_type: Option<&str>) -> Self {
+        let action = Action::PutFile {
+            content: content.into(),
+            filename: filename.map(str::to_owned),
+            content_type: content_type.map(str::to_owned),
+        };
+        Self::new(path, action)
+    }
+
+    /// Takes a lease; see [`Action::Lease`].
+    #[must_use]
+    pub fn lease(path: Path, holder: Option<&str>, ttl: Duration) -> Self {
+        let holder = holder.map(str::to_owned);
+        Self::new(path, Action::Lease { holder, ttl })
+    }
+
+    /// Makes a lease last longer; see [`Action::Renew`].
+    #[must_use]
+    pub fn renew(path: Path, token: u64, ttl: Duration) -> Self {
+        Self::new(path, Action::Renew { token, ttl })
+    }
+
+    /// Gives a lease back; see [`Action::Release`].
+    #[must_use]
+    pub fn release(path: Path, token: u64) -> Self {
+        Self::new(path, Action::Release { token })
+    }
+
+    /// The same op under this lease, in place of any it had.
+    #[must_use]
+    pub fn fenced(mut self, fence: Fence) -> Self {
+        self.fence = Some(fence);
+        self
     }
 
     /// The same op on this condition, in place of any it had.

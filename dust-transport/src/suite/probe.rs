@@ -47,7 +47,14 @@ pub(super) struct Probe<'a>(pub(super) &'a dyn Transport);
 impl Probe<'_> {
     /// Whether the store has the op.
     pub(super) fn has(self, op: &Op) -> bool {
-        self.has_value_ops() || matches!(op.action, Action::Set(_) | Action::Delete)
+        let capabilities = self.0.capabilities();
+        let has_action = match op.action {
+            Action::Set(_) | Action::Delete => true,
+            Action::PutFile { .. } => capabilities.files,
+            Action::Lease { .. } | Action::Renew { .. } | Action::Release { .. } => capabilities.leases,
+            _ => capabilities.value_ops,
+        };
+        has_action && (op.fence.is_none() || capabilities.leases)
     }
 
     /// Whether the store has the ops that work on what is there.

@@ -32,6 +32,8 @@ mod limited {
             .with_subscribe(false)
             .with_subtree_preconditions(false)
             .with_value_ops(false)
+            .with_files(false)
+            .with_leases(false)
             .with_absent_in_batches(false);
         (
             Model::limited(

@@ -40,7 +40,10 @@ fn invalid(code: &'static str) -> Error {
 impl Model {
     /// An empty store that keeps every rule but at most one.
     pub(crate) fn new(fault: Option<Fault>) -> Self {
-        let (device, capabilities) = (DeviceId::random(), Capabilities::full());
+        let (device, capabilities) = (
+            DeviceId::random(),
+            Capabilities::full().with_files(false).with_leases(false),
+        );
         Self {
             state: Arc::default(),
             head: watch::Sender::new(Seq(0)),
@@ -79,6 +82,7 @@ impl Model {
         if let Some(seqs) = known {
             return Ok(Written {
                 seqs: seqs.clone(),
+                done: Vec::new(),
                 deduplicated: true,
             });
         }
@@ -112,6 +116,7 @@ impl Model {
         self.head.send_replace(head);
         Ok(Written {
             seqs,
+            done: Vec::new(),
             deduplicated: false,
         })
     }
