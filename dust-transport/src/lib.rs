@@ -28,16 +28,20 @@
 //! | [`model`] | paths, patterns, values, entries, ops, events: types without I/O |
 //! | [`transport`] | the trait, and what its calls take and give |
 //! | [`error`] | one error type, its kinds and codes |
+//! | `channel` | the frames of a store's channel, and their payloads |
 //! | `http` | `Http`: a store that is reached over HTTP |
 //! | `suite` | the promises of the trait as functions, for implementations to run in their tests |
 //!
 //! # Features
 //! | feature | adds |
 //! |---|---|
+//! | `channel` | the module of that name, and with it rmp-serde |
 //! | `http` | the module of that name, and with it reqwest, rustls and tokio |
 //! | `suite` | the module of that name, and with it tokio |
 //!
 //! By default there is neither.
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod error;
 #[cfg(feature = "http")]
 pub mod http;

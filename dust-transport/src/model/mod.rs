@@ -20,4 +20,6 @@ pub use op::{Action, Batch, Op, Precondition};
 pub use path::{Path, PathError, Segments, decode_segment};
 pub use pattern::{Pattern, PatternError};
 pub use subtree::assemble;
+#[cfg(feature = "channel")]
+pub(crate) use value::data;
 pub use value::{Envelope, Value, ValueError};

@@ -2,6 +2,8 @@
 //! model with one rule broken at a time; the client against scripted servers.
 
 mod broken;
+#[cfg(feature = "channel")]
+mod channel;
 mod error;
 #[cfg(feature = "http")]
 mod http;

@@ -1,5 +1,7 @@
 //! [`Value`]: one JSON value, held as its text.
 
+#[cfg(feature = "channel")]
+pub(crate) mod data;
 mod envelope;
 mod guard;
 mod read;
@@ -149,7 +151,7 @@ impl Value {
 
     /// Checks a JSON text that another store has put together, like [`from_json`](Value::from_json) but as deep as a store's
     /// own.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "channel", feature = "http"))]
     pub(crate) fn from_assembled_json(text: &str) -> Result<Self, ValueError> {
         scan::compact(text.as_bytes(), Self::ASSEMBLED_LEVELS_MAX).map(Self::from_text)
     }

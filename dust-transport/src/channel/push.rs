@@ -1,0 +1,241 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::payload::{self, PayloadError};
+use crate::model::{DeviceId, Envelope, Event, OpId, OpKind, Path, Seq, Value, ValueKind};
+
+/// The payload of [`SNAPSHOT`](super::SNAPSHOT): every leaf, ascending by path.
+///
+/// ```
+/// use dust_transport::channel::Snapshot;
+/// use dust_transport::model::{Value, ValueKind};
+///
+/// // As the hosted server sends it: values in the form in which it stores them.
+/// let text = r#"{"snapshot_seq":9,"entries":{"n":{"value":{"_scalar":1},"type":"counter"}}}"#;
+/// let snapshot = Snapshot::from_payload(&Value::from_json(text)?)?;
+/// assert_eq!(snapshot.entries, [("n".parse()?, Value::from(1), ValueKind::Counter)]);
+/// assert_eq!(snapshot.to_payload().json(), r#"{"snapshot_seq":9,"entries":{"n":{"value":1,"type":"counter"}}}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The sequence number that it stands for.
+    pub seq: Seq,
+    /// Path, value and kind of each leaf. The wire does not tell revisions.
+    pub entries: Vec<(Path, Value, ValueKind)>,
+}
+
+/// The payload of [`CATCH_UP_COMPLETE`](super::CATCH_UP_COMPLETE).
+///
+/// ```
+/// use dust_transport::channel::CatchUpComplete;
+/// use dust_transport::model::Seq;
+///
+/// let done = CatchUpComplete { through_seq: Seq(9).0.into() };
+/// assert_eq!(done.to_payload().json(), r#"{"through_seq":9}"#);
+/// assert_eq!(CatchUpComplete::from_payload(&done.to_payload())?.through(), Some(Seq(9)));
+/// # Ok::<(), dust_transport::channel::PayloadError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CatchUpComplete {
+    /// The last sequence number that was sent, or else what the join gave, as it gave it.
+    pub through_seq: Value,
+}
+
+#[derive(Serialize)]
+struct EventBody<'a> {
+    store_seq: u64,
+    op: &'a str,
+    path: &'a str,
+    path_segments: Vec<std::borrow::Cow<'a, str>>,
+    value: Option<&'a Value>,
+    device_id: &'a str,
+    client_op_id: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct EventRead {
+    store_seq: u64,
+    op: String,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    path_segments: Option<Vec<String>>,
+    #[serde(default = "Value::null")]
+    value: Value,
+    #[serde(default = "Value::null")]
+    device_id: Value,
+    #[serde(default = "Value::null")]
+    client_op_id: Value,
+}
+
+/// The device of an event that does not name one.
+const DEVICE_UNKNOWN: &str = "unknown";
+
+/// The payload of [`EVENT`](super::EVENT).
+///
+/// ```
+/// use dust_transport::channel::{event_of, event_payload};
+/// use dust_transport::model::{DeviceId, Event, OpId, OpKind, Seq};
+///
+/// let event = Event {
+///     seq: Seq(3),
+///     kind: OpKind::Set,
+///     path: "links/dust/title".parse()?,
+///     value: Some("Dust".into()),
+///     device: DeviceId::new("dev_1")?,
+///     op_id: Some(OpId::new("op_1")?),
+/// };
+/// assert_eq!(event_of(&event_payload(&event))?, event);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn event_payload(event: &Event) -> Value {
+    payload::write(&EventBody {
+        store_seq: event.seq.0,
+        op: event.kind.as_str(),
+        path: event.path.as_str(),
+        path_segments: event.path.segments().collect(),
+        value: event.value.as_ref(),
+        device_id: event.device.as_str(),
+        client_op_id: event.op_id.as_ref().map(OpId::as_str),
+    })
+}
+
+/// Reads the payload of an event.
+///
+/// What a server tells of a `delete` beside its path is dropped. An op id or a device that is no valid id counts as none.
+///
+/// # Errors
+/// [`PayloadError`] for what is no event, or one of an op that is not known here.
+pub fn event_of(payload: &Value) -> Result<Event, PayloadError> {
+    const WHAT: &str = "an event";
+    let read: EventRead = payload::read(WHAT, payload)?;
+    let kind: OpKind = read.op.parse().map_err(|error| PayloadError::new(WHAT, error))?;
+    let path = match (&read.path_segments, &read.path) {
+        (Some(segments), _) => Path::new(segments),
+        (None, path) => Path::parse(path.as_deref().unwrap_or_default()),
+    };
+    let device = read.device_id.str().and_then(|id| DeviceId::new(id).ok());
+    let device = device.map_or_else(|| DeviceId::new(DEVICE_UNKNOWN), Ok);
+    Ok(Event {
+        seq: Seq(read.store_seq),
+        kind,
+        path: path.map_err(|error| PayloadError::new(WHAT, error))?,
+        value: (!matches!(kind, OpKind::Delete | OpKind::Release)).then_some(read.value),
+        device: device.map_err(|error| PayloadError::new(WHAT, error))?,
+        op_id: read.client_op_id.str().and_then(|id| OpId::new(id).ok()),
+    })
+}
+
+#[derive(Serialize)]
+struct LeafBody<'a> {
+    value: &'a Value,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+#[derive(Serialize)]
+struct SnapshotBody<'a> {
+    snapshot_seq: u64,
+    entries: Entries<'a>,
+}
+
+struct Entries<'a>(&'a [(Path, Value, ValueKind)]);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(path, value, kind)| {
+            let kind = kind.as_str();
+            (path.as_str(), LeafBody { value, kind })
+        }))
+    }
+}
+
+#[derive(Deserialize)]
+struct LeafRead {
+    value: Value,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct SnapshotRead {
+    snapshot_seq: u64,
+    entries: BTreeMap<String, LeafRead>,
+}
+
+impl Snapshot {
+    /// The payload, with plain values.
+    #[must_use]
+    pub fn to_payload(&self) -> Value {
+        payload::write(&SnapshotBody {
+            snapshot_seq: self.seq.0,
+            entries: Entries(&self.entries),
+        })
+    }
+
+    /// Reads a payload; values in the storage form of the hosted server are unwrapped.
+    ///
+    /// # Errors
+    /// [`PayloadError`] for what is none.
+    pub fn from_payload(payload: &Value) -> Result<Self, PayloadError> {
+        const WHAT: &str = "a snapshot";
+        let read: SnapshotRead = payload::read(WHAT, payload)?;
+        let leaves = read.entries.into_iter().map(|(path, LeafRead { value, kind })| {
+            let path = Path::parse(&path).map_err(|error| PayloadError::new(WHAT, error))?;
+            let (value, shown) = unwrapped(value);
+            let kind = ValueKind::from_remote(&kind, &value);
+            // Some servers name a decimal by the envelope that it was written in.
+            let kind = if kind == ValueKind::Map { shown } else { kind };
+            Ok((path, value, kind))
+        });
+        Ok(Self {
+            seq: Seq(read.snapshot_seq),
+            entries: leaves.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A stored value without the envelope that it is stored in, and the kind that the envelope shows.
+fn unwrapped(value: Value) -> (Value, ValueKind) {
+    let scalar = match value.entries().as_deref() {
+        Some([(key, scalar)]) if key == "_scalar" => Some(scalar.clone()),
+        _ => None,
+    };
+    if let Some(scalar) = scalar {
+        let kind = scalar.kind();
+        return (scalar, kind);
+    }
+    match value.envelope() {
+        Some(Envelope::Decimal(text)) => (Value::from(text), ValueKind::Decimal),
+        Some(Envelope::Datetime(text)) => (Value::from(text), ValueKind::Datetime),
+        _ => {
+            let kind = value.kind();
+            (value, kind)
+        }
+    }
+}
+
+impl CatchUpComplete {
+    /// The payload.
+    #[must_use]
+    pub fn to_payload(&self) -> Value {
+        payload::write(self)
+    }
+
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`PayloadError`] for what is none.
+    pub fn from_payload(payload: &Value) -> Result<Self, PayloadError> {
+        payload::read("the end of a catch-up", payload)
+    }
+
+    /// The sequence number, if it is one.
+    #[must_use]
+    pub fn through(&self) -> Option<Seq> {
+        self.through_seq.to().ok().map(Seq)
+    }
+}
