@@ -27,6 +27,10 @@ pub struct Config {
     pub body_bytes_max: usize,
     /// How long the body of a request may take to arrive.
     pub body_timeout: Duration,
+    /// How long a connection may take for the head of its first request, and of each next one after the answer before it.
+    pub head_timeout: Duration,
+    /// How webhooks are delivered.
+    pub webhooks: WebhookOptions,
     /// How long a server that is told to stop waits for the requests that it has taken.
     pub shutdown_grace: Duration,
     /// The clock of the log, of expiry and of the rate limits.
@@ -40,6 +44,64 @@ pub struct RateLimits {
     pub reads_per_minute: Option<u64>,
     /// Everything else.
     pub writes_per_minute: Option<u64>,
+}
+
+/// How webhooks are delivered.
+///
+/// ```
+/// use dust_server::WebhookOptions;
+/// let usual = WebhookOptions::default();
+/// assert_eq!((usual.timeout.as_secs(), usual.private_addresses), (5, false));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookOptions {
+    /// Whether addresses of this machine and of private networks may be sent to. Whoever has the scope `webhooks:write` can
+    /// then make the server send requests to what only it can reach.
+    pub private_addresses: bool,
+    /// How long a receiver may take to answer, the connection included.
+    pub timeout: Duration,
+    /// When an op that was not taken is sent again.
+    pub backoff: Backoff,
+    /// How many requests to receivers there are at once; one webhook has one at most.
+    pub requests_max: usize,
+}
+
+impl Default for WebhookOptions {
+    fn default() -> Self {
+        Self {
+            private_addresses: false,
+            timeout: Duration::from_secs(5),
+            backoff: Backoff::default(),
+            requests_max: 256,
+        }
+    }
+}
+
+/// How long to wait after the first failure, the second, and so on; the last counts for all that follow.
+///
+/// ```
+/// use std::time::Duration;
+/// use dust_server::Backoff;
+/// assert_eq!(Backoff::default().after(1), Duration::from_secs(300));
+/// assert_eq!(Backoff([Duration::from_secs(1); 5]).after(100), Duration::from_secs(1));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff(pub [Duration; 5]);
+
+impl Backoff {
+    /// How long to wait when so many attempts before this one have failed.
+    #[must_use]
+    pub fn after(&self, failures: u32) -> Duration {
+        let place = usize::try_from(failures).unwrap_or(usize::MAX).min(self.0.len() - 1);
+        self.0.get(place).copied().unwrap_or_default()
+    }
+}
+
+/// The wire's own: one minute, 5 minutes, half an hour, 2 hours, 12 hours.
+impl Default for Backoff {
+    fn default() -> Self {
+        Self([60, 300, 1800, 7200, 43_200].map(Duration::from_secs))
+    }
 }
 
 impl RateLimits {
@@ -69,6 +131,8 @@ impl Config {
             rate_limits: RateLimits::default(),
             body_bytes_max: 8_000_000,
             body_timeout: Duration::from_mins(1),
+            head_timeout: Duration::from_mins(1),
+            webhooks: WebhookOptions::default(),
             shutdown_grace: Duration::from_secs(10),
             clock: Clock::system(),
         }
@@ -99,6 +163,20 @@ impl Config {
     #[must_use]
     pub fn with_body_timeout(mut self, body_timeout: Duration) -> Self {
         self.body_timeout = body_timeout;
+        self
+    }
+
+    /// The same with another time for the heads of requests.
+    #[must_use]
+    pub fn with_head_timeout(mut self, head_timeout: Duration) -> Self {
+        self.head_timeout = head_timeout;
+        self
+    }
+
+    /// The same with other options of webhooks.
+    #[must_use]
+    pub fn with_webhooks(mut self, webhooks: WebhookOptions) -> Self {
+        self.webhooks = webhooks;
         self
     }
 

@@ -30,18 +30,22 @@
 //! | [`control`] | organisations, stores, tokens with scopes and store grants |
 //! | `server` | the folder, the listener, the shutdown |
 //! | `http` | routes: requests into calls of a [`Transport`](dust_transport::transport::Transport), results into answers |
+//! | `listener` | connections: taken in, bounded in time, and ended |
 //! | `limit` | requests per token and minute |
 //! | `metrics` | counts of requests for Prometheus |
 //! | `timestamp` | points in time as the wire writes them |
+//! | `webhook` | receivers of what is written |
 
 mod config;
 pub mod control;
 mod http;
 mod limit;
+mod listener;
 mod metrics;
 mod server;
 mod timestamp;
+mod webhook;
 
-pub use config::{Config, RateLimits};
+pub use config::{Backoff, Config, RateLimits, WebhookOptions};
 pub use server::{Listening, Server, ServerError};
 pub use timestamp::Timestamp;

@@ -1,7 +1,7 @@
 //! The folder, the listener, the shutdown.
 
 use std::collections::HashMap;
-use std::future::{Future, IntoFuture as _, pending};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,14 +9,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dust_store::{Database, Disk, Embedded, Options};
 use dust_transport::error::Error;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::Config;
 use crate::control::{CONTROL_STORE, Control, ControlError, Store};
 use crate::limit::Limiter;
+use crate::listener::Connections;
 use crate::metrics::Metrics;
+use crate::webhook::{Registry, Sender, WEBHOOK_STORE, dispatch};
 
 /// Why a server does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,9 @@ pub enum ServerError {
         /// What is wrong with it.
         source: Error,
     },
+    /// The client for webhooks cannot be set up.
+    #[error("the client for webhooks cannot be set up")]
+    Webhooks(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address cannot be listened on.
     #[error("{address} cannot be listened on")]
     Listen {
@@ -68,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
+    pub(crate) webhooks: Registry,
+    pub(crate) sender: Sender,
     pub(crate) database: Database<Disk>,
     /// The stores that have been asked for. They stay open: to open one costs reads.
     open: RwLock<HashMap<Uuid, Embedded>>,
@@ -85,7 +93,7 @@ impl Server {
     /// Opens the data, or makes the folder.
     ///
     /// # Errors
-    /// `Data`.
+    /// `Data` and `Webhooks`.
     ///
     /// # Cancel safety
     /// Dropping the future opens nothing; the folder may have been made.
@@ -98,7 +106,12 @@ impl Server {
         let database = Database::open_with_options(&config.data, options).map_err(failed)?;
         let store = database.store(CONTROL_STORE).await.map_err(failed)?;
         let control = Control::load(store, config.clock.clone()).await.map_err(failed)?;
+        let store = database.store(WEBHOOK_STORE).await.map_err(failed)?;
+        let webhooks = Registry::load(store).await.map_err(failed)?;
+        let sender = Sender::new(config.webhooks.clone()).map_err(|error| ServerError::Webhooks(error.into()))?;
         let shared = Shared {
+            webhooks,
+            sender,
             limiter: Limiter::new(config.rate_limits),
             metrics: Metrics::default(),
             config,
@@ -145,7 +158,7 @@ impl Listening {
     }
 
     /// Serves until the future ends; then takes no new requests, and answers those it has taken, for which it waits as long
-    /// as `Config::shutdown_grace` says.
+    /// as `Config::shutdown_grace` says. Webhooks are delivered meanwhile.
     ///
     /// # Errors
     /// `Serve`.
@@ -155,27 +168,29 @@ impl Listening {
     /// not be committed.
     pub async fn serve_until(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
         let router = crate::http::router(&self.shared);
-        let (stopping, stopped) = oneshot::channel();
-        let serving = axum::serve(self.listener, router).with_graceful_shutdown(async {
-            stop.await;
-            // Whoever waits for it may have gone; nothing is waited for then.
-            let _ = stopping.send(());
-        });
-        let grace = self.shared.config.shutdown_grace;
-        let overdue = async {
-            match stopped.await {
-                Ok(()) => drop(timeout(grace, pending::<()>()).await),
-                // The server ended by itself, which the other branch tells.
-                Err(_) => pending().await,
-            }
+        let mut connections = Connections::new(router, self.shared.config.head_timeout);
+        let (stopping, mut stopped) = watch::channel(false);
+        // Their end is that of this future.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(dispatch(Arc::clone(&self.shared), async move {
+            // An error is the sender's end.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }));
+        let served = tokio::select! {
+            error = connections.accept(&self.listener) => Err(ServerError::Serve(error)),
+            () = stop => Ok(()),
         };
-        tokio::select! {
-            served = serving.into_future() => served.map_err(ServerError::Serve),
-            () = overdue => {
-                tracing::warn!(?grace, "stopped with requests that did not end");
-                Ok(())
-            }
+        drop(self.listener);
+        stopping.send_replace(true);
+        let ended = async {
+            connections.finish().await;
+            while tasks.join_next().await.is_some() {}
+        };
+        let grace = self.shared.config.shutdown_grace;
+        if timeout(grace, ended).await.is_err() {
+            tracing::warn!(?grace, "stopped with requests that did not end");
         }
+        served
     }
 }
 

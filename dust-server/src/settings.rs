@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dust_server::{Config, RateLimits};
+use dust_server::{Config, RateLimits, WebhookOptions};
 use serde::Deserialize;
 
 /// The flags of `serve`; each may come from the environment instead.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Flags {
-    /// A TOML file with `data`, `listen`, `body_bytes_max` and a table `rate_limits`.
+    /// A TOML file with `data`, `listen`, `body_bytes_max` and the tables `rate_limits` and `webhooks`.
     #[arg(long, env = "DUST_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder of the data; it is made if it is missing.
@@ -29,6 +29,9 @@ pub(crate) struct Flags {
     /// Limit no token. For development.
     #[arg(long, conflicts_with_all = ["reads_per_minute", "writes_per_minute"])]
     no_rate_limit: bool,
+    /// Let webhooks go to this machine and to private networks. For development, or where every token is trusted.
+    #[arg(long, env = "DUST_WEBHOOK_PRIVATE_ADDRESSES")]
+    webhook_private_addresses: bool,
 }
 
 /// The file. A key that is not here is a mistake.
@@ -40,6 +43,14 @@ struct File {
     body_bytes_max: Option<usize>,
     #[serde(default)]
     rate_limits: Limits,
+    #[serde(default)]
+    webhooks: Webhooks,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Webhooks {
+    private_addresses: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,7 +105,11 @@ impl Flags {
         let is_limited = self.reads_per_minute.is_some() || self.writes_per_minute.is_some();
         let is_off = self.no_rate_limit || !is_limited && file.rate_limits.off == Some(true);
         let limits = if is_off { RateLimits::OFF } else { limits };
-        let mut config = Config::new(data).with_rate_limits(limits);
+        let webhooks = WebhookOptions {
+            private_addresses: self.webhook_private_addresses || file.webhooks.private_addresses == Some(true),
+            ..WebhookOptions::default()
+        };
+        let mut config = Config::new(data).with_rate_limits(limits).with_webhooks(webhooks);
         if let Some(listen) = self.listen.or(file.listen) {
             config = config.with_listen(listen);
         }
@@ -159,6 +174,21 @@ mod tests {
             ..Flags::default()
         };
         assert_eq!(asked.over(file("data = '/d'")).unwrap().rate_limits, RateLimits::OFF);
+    }
+
+    #[test]
+    fn webhooks_go_to_private_addresses_where_it_is_asked_for() {
+        let allowed = |flags: Flags, text: &str| flags.over(file(text)).unwrap().webhooks.private_addresses;
+        let flag = || Flags {
+            webhook_private_addresses: true,
+            ..Flags::default()
+        };
+        assert!(!allowed(Flags::default(), "data = '/d'"));
+        assert!(allowed(flag(), "data = '/d'"));
+        assert!(allowed(
+            Flags::default(),
+            "data = '/d'\n[webhooks]\nprivate_addresses = true\n"
+        ));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Points in time as the wire writes them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// A time in milliseconds since 1970.
     #[must_use]
-    pub fn from_ms(ms: u64) -> Self {
+    pub const fn from_ms(ms: u64) -> Self {
         Self(ms.saturating_mul(1000))
     }
 
@@ -55,6 +56,15 @@ impl Timestamp {
         let is_number = fraction.bytes().all(|byte| byte.is_ascii_digit()) && !fraction.is_empty();
         let micros: u64 = format!("{fraction:0<6}").get(..6).filter(|_| is_number)?.parse().ok()?;
         Some(Self(seconds * 1_000_000 + micros))
+    }
+
+    /// The time so much later.
+    #[must_use]
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// The time some seconds later.

@@ -101,8 +101,19 @@ impl Call {
         C: FnOnce(Arc<Shared>) -> F,
         F: Future<Output = Result<T, ControlError>> + Send + 'static,
     {
-        let changed = tokio::spawn(change(Arc::clone(&self.shared))).await;
-        Ok(changed.map_err(|_| Refusal::internal())??)
+        self.carry(change).await
+    }
+
+    /// Carries what has been begun to its end, even if the client goes away in the middle.
+    pub(super) async fn carry<T, E, C, F>(&self, action: C) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        E: Into<Refusal> + Send + 'static,
+        C: FnOnce(Arc<Shared>) -> F,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let carried = tokio::spawn(action(Arc::clone(&self.shared))).await;
+        carried.map_err(|_| Refusal::internal())?.map_err(Into::into)
     }
 
     /// A parameter of the route.

@@ -8,7 +8,7 @@ use dust_transport::model::{Pattern, Seq, Value};
 
 use super::answer::{Refusal, json_text};
 use super::call::Call;
-use super::query::Query;
+use super::query::{Query, positive};
 use crate::Timestamp;
 use crate::control::Scope;
 
@@ -45,11 +45,6 @@ pub(super) async fn log(call: Call) -> Result<Response, Refusal> {
     let page = positive(call.query.text("page")?).unwrap_or(1);
     let found = filter.page(&store, (page - 1).saturating_mul(limit), limit).await?;
     Ok(json_text(StatusCode::OK, found.text(page, limit)))
-}
-
-/// A positive number; another text counts as none.
-fn positive(text: Option<&str>) -> Option<usize> {
-    text?.parse().ok().filter(|number| *number > 0)
 }
 
 impl Filter {

@@ -17,6 +17,7 @@ mod request_id;
 mod status;
 mod stores;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -44,6 +45,16 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}/import", post(import::import))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
+        .route(
+            "/api/stores/{org}/{store}/webhooks",
+            get(webhooks::list).post(webhooks::create),
+        )
+        .route("/api/stores/{org}/{store}/webhooks/{id}", delete(webhooks::delete))
+        .route("/api/stores/{org}/{store}/webhooks/{id}/ping", post(webhooks::ping))
+        .route(
+            "/api/stores/{org}/{store}/webhooks/{id}/deliveries",
+            get(webhooks::deliveries),
+        )
         .route("/api/tokens", get(tokens::list).post(tokens::create))
         .route("/api/tokens/{id}", delete(tokens::revoke))
         .route_layer(from_fn_with_state(Arc::clone(shared), guard::admit));

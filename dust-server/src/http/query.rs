@@ -47,6 +47,11 @@ impl Query {
     }
 }
 
+/// A positive number; another text counts as none.
+pub(super) fn positive(text: Option<&str>) -> Option<usize> {
+    text?.parse().ok().filter(|number| *number > 0)
+}
+
 fn decode(text: &str) -> Result<String, Refusal> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dust_server::control::{Control, NewToken, Scope};
-use dust_server::{Config, RateLimits, Server, Timestamp};
+use dust_server::{Config, RateLimits, Server, Timestamp, WebhookOptions};
 use dust_store::Clock;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -34,6 +34,10 @@ impl Fixture {
         let config = Config::new(folder.path().join("data"))
             .with_listen("127.0.0.1:0".parse().unwrap())
             .with_rate_limits(rate_limits)
+            .with_webhooks(WebhookOptions {
+                private_addresses: true,
+                ..WebhookOptions::default()
+            })
             .with_clock(Clock::from_fn(move || clock.load(Ordering::Relaxed)));
         let server = Server::open(config).await.unwrap();
         let listening = server.listen().await.unwrap();

@@ -12,5 +12,7 @@ mod exchange;
 mod fixture;
 mod over_http;
 mod process;
+mod receiver;
 mod replay;
 mod slow;
+mod webhook;

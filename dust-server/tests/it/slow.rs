@@ -1,5 +1,6 @@
 //! Clients that begin a request and do not end it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use dust_server::control::NewToken;
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that waits for the body of a request.
 struct Waiting {
+    address: SocketAddr,
     client: TcpStream,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), dust_server::ServerError>>,
@@ -35,7 +37,8 @@ impl Waiting {
             .await
             .unwrap();
         let listening = server.listen().await.unwrap();
-        let mut client = TcpStream::connect(listening.local_addr()).await.unwrap();
+        let address = listening.local_addr();
+        let mut client = TcpStream::connect(address).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(listening.serve_until(async {
             // An error is the sender's end.
@@ -48,6 +51,7 @@ impl Waiting {
         client.write_all(head.as_bytes()).await.unwrap();
         assert_eq!(status(&mut client).await, "100");
         Self {
+            address,
             client,
             stop,
             serving,
@@ -100,6 +104,28 @@ async fn a_body_that_does_not_come_is_given_up() {
     let mut waiting = Waiting::start(|config| config.with_body_timeout(Duration::from_millis(20))).await;
     waiting.client.write_all(b"\"a").await.unwrap();
     assert_eq!(status(&mut waiting.client).await, "408");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_given_up_and_so_is_an_idle_connection() {
+    let mut waiting = Waiting::start(|config| config.with_head_timeout(Duration::from_millis(20))).await;
+    // The time for the head is over long since, and does not count for the body.
+    waiting.client.write_all(b"\"ab\"").await.unwrap();
+    assert_eq!(status(&mut waiting.client).await, "200");
+    for begun in [&b"GET /healthz HTTP/1.1\r\nhost: loc"[..], b""] {
+        let mut client = TcpStream::connect(waiting.address).await.unwrap();
+        client
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let (found, length) = head_of(&mut client).await;
+        assert_eq!(found, "200");
+        client.read_exact(&mut vec![0; length]).await.unwrap();
+        // The server may close at any time from here on.
+        let _ = client.write_all(begun).await;
+        let rest = timeout(PATIENCE, client.read_u8()).await.expect("it closes");
+        assert!(rest.is_err());
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,191 @@
+//! A task for each webhook, which sends what its receiver has not taken yet.
+
+use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dust_store::{Embedded, Logged};
+use dust_transport::error::Error;
+use dust_transport::model::{Pattern, Seq, Value};
+use dust_transport::transport::{Signal, Start, Subscribe, Transport as _};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::hook::Hook;
+use crate::Timestamp;
+use crate::server::Shared;
+
+/// How many deliveries of a busy webhook may be unsaved, and for how long; as many may come again after a crash.
+const UNSAVED_MAX: u64 = 50;
+const UNSAVED_FOR: Duration = Duration::from_secs(1);
+
+/// Sends until the future ends; then lets what is under way end, and stores where each webhook is.
+///
+/// Dropping it ends what is under way.
+pub(crate) async fn dispatch(shared: Arc<Shared>, stop: impl Future<Output = ()>) {
+    let mut stop = pin!(stop);
+    let mut changes = shared.webhooks.changes();
+    let (stopping, _) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let mut known: HashSet<Uuid> = HashSet::new();
+    loop {
+        let hooks = shared.webhooks.all();
+        known.retain(|id| hooks.iter().any(|hook| hook.record.id == *id));
+        for hook in hooks {
+            if known.insert(hook.record.id) {
+                tasks.spawn(follow(Arc::clone(&shared), hook, stopping.subscribe()));
+            }
+        }
+        tokio::select! {
+            () = &mut stop => break,
+            // The sender is in `shared`.
+            _ = changes.changed() => {}
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+    stopping.send_replace(true);
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Serves one webhook until it or its store is gone, or the server stops.
+async fn follow(shared: Arc<Shared>, hook: Arc<Hook>, stopping: watch::Receiver<bool>) {
+    let id = hook.record.id;
+    let followed = Follower {
+        shared,
+        hook,
+        stopping,
+        saved_at: Instant::now(),
+    };
+    if let Err(error) = followed.run().await {
+        tracing::error!(%id, code = error.code(), detail = error.detail(), "a webhook rests until the server is restarted");
+    }
+}
+
+struct Follower {
+    shared: Arc<Shared>,
+    hook: Arc<Hook>,
+    stopping: watch::Receiver<bool>,
+    saved_at: Instant,
+}
+
+/// Why a wait has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    GoOn,
+    End,
+}
+
+impl Follower {
+    async fn run(mut self) -> Result<(), Error> {
+        loop {
+            // One that is archived or at its end has no receivers.
+            let Some(store) = self.shared.control.store_by_id(self.hook.record.store) else {
+                return self.save().await;
+            };
+            let hook = Arc::clone(&self.hook);
+            let shared = Arc::clone(&self.shared);
+            if self
+                .wait(hook.until_due(|| shared.control.now(), &shared.sender.options().backoff))
+                .await
+                == Woken::End
+            {
+                return self.save().await;
+            }
+            let store = self.shared.open(&store).await?;
+            if let Some(op) = next(&store, &self.hook).await? {
+                self.deliver(&store, &op).await?;
+                continue;
+            }
+            self.save().await?;
+            let after = Seq(self.hook.delivered_seq());
+            let mut from = Ok(after);
+            if self.wait(async { from = moved(&store, after).await }).await == Woken::End {
+                return Ok(());
+            }
+            let from = from?;
+            if from != after {
+                tracing::warn!(id = %self.hook.record.id, after = after.0, from = from.0, "the log begins later");
+                self.hook.skip_to(from.0);
+            }
+        }
+    }
+
+    /// Waits for something, or for the end.
+    async fn wait(&mut self, until: impl Future) -> Woken {
+        let hook = Arc::clone(&self.hook);
+        tokio::select! {
+            biased;
+            _ = self.stopping.wait_for(|stopping| *stopping) => Woken::End,
+            () = hook.until_deleted() => Woken::End,
+            _ = until => Woken::GoOn,
+        }
+    }
+
+    async fn deliver(&mut self, store: &Embedded, op: &Logged) -> Result<(), Error> {
+        let (hook, sender) = (&self.hook, &self.shared.sender);
+        let body = body(store.store_name().as_str(), op);
+        let attempt = tokio::select! {
+            attempt = sender.send(&hook.record.url, &hook.record.secret, body) => attempt,
+            () = hook.until_deleted() => return Ok(()),
+        };
+        hook.note(
+            op.event.seq.0,
+            &attempt,
+            self.shared.control.now(),
+            &sender.options().backoff,
+        );
+        tracing::debug!(id = %hook.record.id, seq = op.event.seq.0, ?attempt, "delivery");
+        if !attempt.is_ok() || hook.unsaved() >= UNSAVED_MAX || self.saved_at.elapsed() > UNSAVED_FOR {
+            self.save().await?;
+        }
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Result<(), Error> {
+        self.saved_at = Instant::now();
+        if self.hook.unsaved() == 0 {
+            return Ok(());
+        }
+        self.shared.webhooks.save(&self.hook).await
+    }
+}
+
+/// The op that the receiver has not taken yet; `None` at the end of the log.
+async fn next(store: &Embedded, hook: &Hook) -> Result<Option<Logged>, Error> {
+    let seq = hook.delivered_seq().saturating_add(1);
+    let found = store.log(Seq(seq.saturating_add(1)), 1).await?;
+    Ok(found.into_iter().find(|op| op.event.seq.0 == seq))
+}
+
+/// Ends when an op follows the sequence number, which it gives back; or one that is later, where the log begins later.
+async fn moved(store: &Embedded, after: Seq) -> Result<Seq, Error> {
+    let all = Subscribe::pattern(Pattern::parse("**")?);
+    let mut signals = store.subscribe(all.start(Start::After(after))).await?;
+    while let Some(signal) = poll_fn(|cx| signals.as_mut().poll_next(cx)).await {
+        match signal? {
+            Signal::Event(_) => return Ok(after),
+            Signal::Resync { through } => return Ok(through),
+            _ => {}
+        }
+    }
+    Ok(after)
+}
+
+/// What a receiver gets of an op.
+fn body(store: &str, op: &Logged) -> String {
+    let event = &op.event;
+    let fields = [
+        ("device_id", Value::from(event.device.as_str())),
+        ("event", Value::from("entry.changed")),
+        ("op", Value::from(event.kind.as_str())),
+        ("path", Value::from(event.path.as_str())),
+        ("store", Value::from(store)),
+        ("store_seq", Value::from(event.seq.0)),
+        ("timestamp", Value::from(Timestamp::from_ms(op.at_ms).to_string())),
+        ("value", event.value.clone().unwrap_or_else(Value::null)),
+    ];
+    Value::map(fields).json().to_owned()
+}

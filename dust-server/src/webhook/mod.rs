@@ -1,0 +1,29 @@
+//! Webhooks: every committed op of a store, sent to an address.
+//!
+//! There is no queue to lose. A webhook has a cursor, the last sequence number that its receiver has taken, and what follows
+//! it is read from the log of the store. So deliveries are in order, one at a time for each webhook, and go on after a
+//! restart where they stopped; what was taken just before the process died may come again.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `address` | which addresses may be sent to |
+//! | `delivery` | what was sent and what came back, the last of them |
+//! | `dispatch` | a task for each webhook |
+//! | `hook` | one webhook |
+//! | `progress` | the cursor, failures, when to try again |
+//! | `registry` | all webhooks, in memory and in the store `system/webhooks` |
+//! | `sender` | signed requests |
+
+mod address;
+mod delivery;
+mod dispatch;
+mod hook;
+mod progress;
+mod registry;
+mod sender;
+
+pub(crate) use delivery::Delivery;
+pub(crate) use dispatch::dispatch;
+pub(crate) use hook::Hook;
+pub(crate) use registry::{Registry, WEBHOOK_STORE, WebhookError};
+pub(crate) use sender::Sender;
