@@ -2,14 +2,15 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use dust_server::control::NewToken;
 use dust_server::{Config, Server};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::Flags;
+use crate::settings::{Engine, Flags};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -52,35 +53,65 @@ const DEFAULT_ORG: &str = "local";
 const DEFAULT_STORE: &str = "main";
 
 impl Arguments {
-    pub(crate) async fn run(self) -> Done {
+    pub(crate) fn run(self) -> Done {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(io::stderr)
             .init();
         match self.command {
-            Command::Serve(serve) => serve.run().await,
-            Command::Init(init) => init.run().await,
+            Command::Serve(serve) => serve.run(),
+            Command::Init(init) => Runtime::new()?.block_on(init.run()),
         }
     }
 }
 
 impl Serve {
-    async fn run(self) -> Done {
-        let config = self.flags.config()?;
-        let server = Server::open(config).await?;
-        let listening = server.listen().await?;
-        let url = format!("http://{}", listening.local_addr());
-        if server.control().is_empty() {
-            set_up(&server, DEFAULT_ORG, DEFAULT_STORE, &url).await?;
+    fn run(self) -> Done {
+        let (engine, config) = self.flags.config()?;
+        match engine {
+            Engine::Disk => Runtime::new()?.block_on(async { serve(Server::open(config).await?).await }),
+            Engine::FoundationDb(file) => serve_on_cluster(&file, config),
         }
-        writeln!(io::stdout(), "listening on {url}")?;
-        // Taken before the first request, so that no signal ends the process in the middle of one.
-        let stop = stop_signal()?;
-        listening.serve_until(stop).await?;
-        tracing::info!("stopped");
-        Ok(())
     }
+}
+
+/// Runs a node of the cluster that the file names.
+#[cfg(feature = "foundationdb")]
+fn serve_on_cluster(file: &Path, config: Config) -> Done {
+    use dust_store::foundationdb::{FoundationDb, Options, network};
+    use dust_store::{Database, Options as StoreOptions};
+
+    network::run(|network| {
+        let engine = FoundationDb::open(network, Options::default().cluster_file(file).prefix(CLUSTER_PREFIX))?;
+        let options = StoreOptions::default().with_clock(config.clock.clone());
+        let database = Database::with_options(engine, options);
+        Runtime::new()?.block_on(async { serve(Server::on(database, config).await?).await })
+    })?
+}
+
+/// Where all of Dust lies in a cluster that others may use, too.
+#[cfg(feature = "foundationdb")]
+const CLUSTER_PREFIX: &[u8] = b"dust/";
+
+#[cfg(not(feature = "foundationdb"))]
+fn serve_on_cluster(_file: &Path, _config: Config) -> Done {
+    Err("this `dust` is built without the feature `foundationdb`".into())
+}
+
+/// Serves until it is told to stop.
+async fn serve(server: Server) -> Done {
+    let listening = server.listen().await?;
+    let url = format!("http://{}", listening.local_addr());
+    if server.control().is_empty() {
+        set_up(&server, DEFAULT_ORG, DEFAULT_STORE, &url).await?;
+    }
+    writeln!(io::stdout(), "listening on {url}")?;
+    // Taken before the first request, so that no signal ends the process in the middle of one.
+    let stop = stop_signal()?;
+    listening.serve_until(stop).await?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 impl Init {

@@ -7,9 +7,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match command::Arguments::parse().run().await {
+fn main() -> ExitCode {
+    match command::Arguments::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             command::report(&*error);

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dust_store::{Database, Disk, Embedded, Options};
+use dust_store::{AnyDatabase, Database, Embedded, Options};
 use dust_transport::error::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::Config;
-use crate::control::{CONTROL_STORE, Control, ControlError, Store};
+use crate::control::{CONTROL_STORE, Control, ControlError, Following, Store};
 use crate::limit::Limiter;
 use crate::listener::Connections;
 use crate::metrics::Metrics;
@@ -71,12 +71,13 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) control: Control,
+    pub(crate) control: Arc<Control>,
+    _following: Following,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
     pub(crate) webhooks: Registry,
     pub(crate) sender: Sender,
-    pub(crate) database: Database<Disk>,
+    pub(crate) database: AnyDatabase,
     /// The stores that have been asked for. They stay open: to open one costs reads.
     open: RwLock<HashMap<Uuid, Embedded>>,
 }
@@ -98,14 +99,46 @@ impl Server {
     /// # Cancel safety
     /// Dropping the future opens nothing; the folder may have been made.
     pub async fn open(config: Config) -> Result<Self, ServerError> {
+        let options = Options::default().with_clock(config.clock.clone());
+        let database = Database::open_with_options(&config.data, options).map_err(|source| ServerError::Data {
+            folder: config.data.clone(),
+            source,
+        })?;
+        Self::on(database, config).await
+    }
+
+    /// Puts a server on a database, whatever its engine, which makes it a node: as many servers as want to may be on
+    /// databases that share an engine. Each sees the others' writes at once, and hears of them in order.
+    ///
+    /// Rate limits and metrics are each node's own. The clock of the log is the database's.
+    ///
+    /// ```
+    /// use dust_server::{Config, Server};
+    /// use dust_store::Database;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = Database::memory().engine().clone();
+    /// let one = Server::on(Database::on(engine.clone()), Config::new("")).await?;
+    /// one.control().create_org("acme").await?;
+    /// let two = Server::on(Database::on(engine), Config::new("")).await?;
+    /// assert!(two.control().has_org("acme"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Data`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future opens nothing.
+    pub async fn on(database: impl Into<AnyDatabase>, config: Config) -> Result<Self, ServerError> {
+        let database = database.into();
         let failed = |source| ServerError::Data {
             folder: config.data.clone(),
             source,
         };
-        let options = Options::default().with_clock(config.clock.clone());
-        let database = Database::open_with_options(&config.data, options).map_err(failed)?;
         let store = database.store(CONTROL_STORE).await.map_err(failed)?;
-        let control = Control::load(store, config.clock.clone()).await.map_err(failed)?;
+        let (control, following) = Control::load(store, config.clock.clone()).await.map_err(failed)?;
         let store = database.store(WEBHOOK_STORE).await.map_err(failed)?;
         let webhooks = Registry::load(store).await.map_err(failed)?;
         let sender = Sender::new(config.webhooks.clone()).map_err(|error| ServerError::Webhooks(error.into()))?;
@@ -116,6 +149,7 @@ impl Server {
             metrics: Metrics::default(),
             config,
             control,
+            _following: following,
             database,
             open: RwLock::default(),
         };

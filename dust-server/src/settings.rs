@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 use dust_server::{Config, RateLimits, WebhookOptions};
@@ -11,12 +12,15 @@ use serde::Deserialize;
 /// The flags of `serve`; each may come from the environment instead.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Flags {
-    /// A TOML file with `data`, `listen`, `body_bytes_max` and the tables `rate_limits` and `webhooks`.
+    /// A TOML file with `data`, `engine`, `listen`, `body_bytes_max` and the tables `rate_limits` and `webhooks`.
     #[arg(long, env = "DUST_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder of the data; it is made if it is missing.
     #[arg(long, env = "DUST_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// What keeps the data: `disk`, which is the folder, or `fdb:FILE`, the FoundationDB cluster that FILE names.
+    #[arg(long, env = "DUST_ENGINE", value_name = "ENGINE")]
+    engine: Option<Engine>,
     /// The address to listen on, 127.0.0.1:7755 by default; port 0 takes a free one, which is printed.
     #[arg(long, env = "DUST_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -39,6 +43,7 @@ pub(crate) struct Flags {
 #[serde(deny_unknown_fields)]
 struct File {
     data: Option<PathBuf>,
+    engine: Option<Engine>,
     listen: Option<SocketAddr>,
     body_bytes_max: Option<usize>,
     #[serde(default)]
@@ -61,6 +66,37 @@ struct Limits {
     writes_per_minute: Option<u64>,
 }
 
+/// What keeps the data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum Engine {
+    /// The folder.
+    #[default]
+    Disk,
+    /// A cluster that many nodes share, and the file with its coordinators.
+    FoundationDb(PathBuf),
+}
+
+impl FromStr for Engine {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        match text.split_once(':') {
+            None if text == "disk" => Ok(Self::Disk),
+            Some(("fdb", file)) if !file.is_empty() => Ok(Self::FoundationDb(file.into())),
+            _ => Err(SettingsError::Engine(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Engine {
+    type Error = SettingsError;
+
+    fn try_from(text: String) -> Result<Self, SettingsError> {
+        text.parse()
+    }
+}
+
 /// Why a server has no configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
@@ -74,11 +110,14 @@ pub(crate) enum SettingsError {
     /// Nothing says where the data is.
     #[error("the folder of the data is missing: --data DIR, DUST_DATA or `data` in the file")]
     NoData,
+    /// The engine is none.
+    #[error("{0:?} is no engine: it is `disk` or `fdb:FILE`")]
+    Engine(String),
 }
 
 impl Flags {
     /// The configuration that the flags and the file make together.
-    pub(crate) fn config(self) -> Result<Config, SettingsError> {
+    pub(crate) fn config(self) -> Result<(Engine, Config), SettingsError> {
         let file = match &self.config {
             Some(path) => File::read(path)?,
             None => File::default(),
@@ -86,8 +125,13 @@ impl Flags {
         self.over(file)
     }
 
-    fn over(self, file: File) -> Result<Config, SettingsError> {
-        let data = self.data.or(file.data).ok_or(SettingsError::NoData)?;
+    fn over(self, file: File) -> Result<(Engine, Config), SettingsError> {
+        let engine = self.engine.or(file.engine).unwrap_or_default();
+        let data = match (self.data.or(file.data), &engine) {
+            (Some(data), _) => data,
+            (None, Engine::Disk) => return Err(SettingsError::NoData),
+            (None, Engine::FoundationDb(_)) => PathBuf::new(),
+        };
         let usual = RateLimits::default();
         let limit = |flag: Option<u64>, file: Option<u64>, usual| flag.or(file).or(usual);
         let limits = RateLimits {
@@ -116,7 +160,7 @@ impl Flags {
         if let Some(bytes) = file.body_bytes_max {
             config = config.with_body_bytes_max(bytes);
         }
-        Ok(config)
+        Ok((engine, config))
     }
 }
 
@@ -142,7 +186,8 @@ mod tests {
     #[test]
     fn a_flag_counts_more_than_the_file_and_the_file_more_than_what_is_usual() {
         let text = "data = '/d'\nlisten = '127.0.0.1:1'\nbody_bytes_max = 9\n[rate_limits]\nwrites_per_minute = 7\n";
-        let config = Flags::default().over(file(text)).unwrap();
+        let (engine, config) = Flags::default().over(file(text)).unwrap();
+        assert_eq!(engine, Engine::Disk);
         assert_eq!(
             (config.data, config.listen.port(), config.body_bytes_max),
             ("/d".into(), 1, 9)
@@ -155,7 +200,7 @@ mod tests {
             writes_per_minute: Some(8),
             ..Flags::default()
         };
-        let config = flags.over(file(text)).unwrap();
+        let (_, config) = flags.over(file(text)).unwrap();
         assert_eq!((config.data, config.listen.port()), ("/e".into(), 2));
         assert_eq!(config.rate_limits.writes_per_minute, Some(8));
     }
@@ -163,22 +208,23 @@ mod tests {
     #[test]
     fn limits_are_off_only_when_asked() {
         let off = "data = '/d'\n[rate_limits]\noff = true\n";
-        assert_eq!(Flags::default().over(file(off)).unwrap().rate_limits, RateLimits::OFF);
+        let limits = |flags: Flags, text| flags.over(file(text)).unwrap().1.rate_limits;
+        assert_eq!(limits(Flags::default(), off), RateLimits::OFF);
         let limited = Flags {
             reads_per_minute: Some(5),
             ..Flags::default()
         };
-        assert_eq!(limited.over(file(off)).unwrap().rate_limits.reads_per_minute, Some(5));
+        assert_eq!(limits(limited, off).reads_per_minute, Some(5));
         let asked = Flags {
             no_rate_limit: true,
             ..Flags::default()
         };
-        assert_eq!(asked.over(file("data = '/d'")).unwrap().rate_limits, RateLimits::OFF);
+        assert_eq!(limits(asked, "data = '/d'"), RateLimits::OFF);
     }
 
     #[test]
     fn webhooks_go_to_private_addresses_where_it_is_asked_for() {
-        let allowed = |flags: Flags, text: &str| flags.over(file(text)).unwrap().webhooks.private_addresses;
+        let allowed = |flags: Flags, text: &str| flags.over(file(text)).unwrap().1.webhooks.private_addresses;
         let flag = || Flags {
             webhook_private_addresses: true,
             ..Flags::default()
@@ -197,6 +243,9 @@ mod tests {
             "dta = '/d'",
             "data = '/d'\n[rate_limits]\nreads = 1\n",
             "listen = 'here'",
+            "engine = 'fdb'",
+            "engine = 'fdb:'",
+            "engine = 'memory'",
         ] {
             assert!(toml::from_str::<File>(text).is_err(), "{text}");
         }
@@ -204,5 +253,7 @@ mod tests {
             Flags::default().over(File::default()),
             Err(SettingsError::NoData)
         ));
+        let (engine, _) = Flags::default().over(file("engine = 'fdb:/etc/fdb.cluster'")).unwrap();
+        assert_eq!(engine, Engine::FoundationDb("/etc/fdb.cluster".into()));
     }
 }

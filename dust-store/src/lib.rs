@@ -23,7 +23,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `database`, `copy` | one engine, many stores |
+//! | `database`, `any`, `copy` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
 //! | `store`, `list`, `assemble`, `log`, `diff`, `snapshot` | the reads |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
@@ -34,6 +34,7 @@
 //! | `keyspace`, [`codec`] | keys and values, byte by byte |
 //! | `error` | failures of the layer as errors of the transport |
 
+mod any;
 mod apply;
 mod assemble;
 mod clock;
@@ -62,11 +63,15 @@ mod snapshot;
 mod store;
 mod subscription;
 
+pub use any::AnyDatabase;
 pub use clock::Clock;
 pub use database::Database;
 pub use diff::Change;
 /// The engine of a database in a folder, for programs that name the type of one.
 pub use dust_layer::Disk;
+/// The engine of a database on a `FoundationDB` cluster.
+#[cfg(feature = "foundationdb")]
+pub use dust_layer::engine::foundationdb;
 pub use embedded::Embedded;
 pub use log::Logged;
 pub use name::StoreName;

@@ -3,8 +3,9 @@
 //! They are records of a Dust store of their own, `system/control`, in the same folder as the data: a record is a map at
 //! `orgs/<slug>`, `stores/<id>` or `tokens/<id>`. No token belongs to the organisation `system`, so nobody reaches that store
 //! over the wire. They are few and read by every request, so all of them are in memory; a change is in the store before it
-//! is seen.
+//! is seen. What another node of the same database changes is seen as soon as its op arrives (`follow`).
 
+mod follow;
 mod scope;
 mod store;
 mod token;
@@ -12,9 +13,9 @@ mod token;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use dust_store::{Clock, Database, Disk, Embedded, StoreName};
-use dust_transport::error::Error;
-use dust_transport::model::{Op, Path, Value};
+use dust_store::{AnyDatabase, Clock, Embedded, StoreName};
+use dust_transport::error::{Error, ErrorKind};
+use dust_transport::model::{Batch, Op, Path, Precondition, Value};
 use dust_transport::transport::Transport as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
+pub(crate) use follow::Following;
 pub use scope::Scope;
 pub use store::{Store, StoreStatus};
 pub use token::{NewToken, TOKEN_PREFIX, Token};
@@ -95,25 +97,19 @@ struct Org {
 }
 
 impl Control {
-    /// Reads the control data.
-    pub(crate) async fn load(store: Embedded, clock: Clock) -> Result<Self, Error> {
-        let mut state = State {
-            orgs: records(&store, "orgs").await?,
-            ..State::default()
-        };
-        for record in records::<Uuid, Store>(&store, "stores").await?.into_values() {
-            state.add_store(record);
-        }
-        for record in records::<Uuid, Token>(&store, "tokens").await?.into_values() {
-            state.add_token(record);
-        }
-        Ok(Self {
+    /// Reads the control data, and follows what other nodes change as long as the second part is kept.
+    pub(crate) async fn load(store: Embedded, clock: Clock) -> Result<(Arc<Self>, Following), Error> {
+        let seq = store.head().await?;
+        let state = load(&store).await?;
+        let control = Arc::new(Self {
             store,
             clock,
             changing: tokio::sync::Mutex::default(),
             state: RwLock::new(state),
             last_used: Mutex::default(),
-        })
+        });
+        let following = follow::follow(&control, seq).await?;
+        Ok((control, following))
     }
 
     /// The time.
@@ -152,7 +148,14 @@ impl Control {
         let org = Org {
             inserted_at: self.now(),
         };
-        self.put("orgs", slug, &org).await?;
+        let path = record_path("orgs", slug)?;
+        // Another node may be creating it, too.
+        let nothing = Precondition::Subtree {
+            root: path.clone(),
+            leaves: Vec::new(),
+        };
+        let op = Op::set(path, Value::from_serialize(&org).map_err(Error::from)?).when(nothing);
+        self.put_new(op.into(), slug).await?;
         self.write(|state| state.orgs.insert(slug.to_owned(), org));
         drop(changing);
         Ok(())
@@ -180,7 +183,7 @@ impl Control {
         org: &str,
         name: &str,
         source: &str,
-        database: &Database<Disk>,
+        database: &AnyDatabase,
     ) -> Result<Store, ControlError> {
         let changing = self.changing.lock().await;
         self.check_new(org, name)?;
@@ -207,7 +210,15 @@ impl Control {
     }
 
     async fn add_store(&self, store: Store) -> Result<Store, ControlError> {
-        self.put("stores", &store.id.to_string(), &store).await?;
+        let id = store.id.to_string();
+        // The name is claimed in the same batch, since another node may be giving it away, too.
+        let name = Path::new(["names", &store.org, &store.name]).map_err(Error::from)?;
+        let name = Op::set(name, id.as_str()).when(Precondition::Absent);
+        let record = Op::set(
+            record_path("stores", &id)?,
+            Value::from_serialize(&store).map_err(Error::from)?,
+        );
+        self.put_new(Batch::new([name, record]), &store.full_name()).await?;
         self.write(|state| state.add_store(store.clone()));
         Ok(store)
     }
@@ -303,11 +314,7 @@ impl Control {
         self.store
             .write(Op::delete(record_path("tokens", &id.to_string())?).into())
             .await?;
-        self.write(|state| {
-            if let Some(token) = state.tokens.remove(&id) {
-                state.tokens_by_digest.remove(token.digest());
-            }
-        });
+        self.write(|state| state.remove_token(id));
         self.uses().remove(&id);
         drop(changing);
         Ok(true)
@@ -365,6 +372,15 @@ impl Control {
         Ok(())
     }
 
+    /// Writes what must not be there yet.
+    async fn put_new(&self, batch: Batch, what: &str) -> Result<(), ControlError> {
+        match self.store.write(batch).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Conflict => Err(ControlError::Exists(what.to_owned())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State> {
         // A change is a few inserts that cannot panic.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
@@ -381,6 +397,12 @@ impl State {
         self.stores.insert(store.id, store);
     }
 
+    fn remove_token(&mut self, id: Uuid) {
+        if let Some(token) = self.tokens.remove(&id) {
+            self.tokens_by_digest.remove(token.digest());
+        }
+    }
+
     fn add_token(&mut self, token: Token) -> Arc<Token> {
         let token = Arc::new(token);
         self.tokens_by_digest.insert(token.digest().to_owned(), token.id);
@@ -391,6 +413,21 @@ impl State {
 
 fn record_path(kind: &str, id: &str) -> Result<Path, Error> {
     Ok(Path::new([kind, id])?)
+}
+
+/// Everything that the control store holds now.
+async fn load(store: &Embedded) -> Result<State, Error> {
+    let mut state = State {
+        orgs: records(store, "orgs").await?,
+        ..State::default()
+    };
+    for record in records::<Uuid, Store>(store, "stores").await?.into_values() {
+        state.add_store(record);
+    }
+    for record in records::<Uuid, Token>(store, "tokens").await?.into_values() {
+        state.add_token(record);
+    }
+    Ok(state)
 }
 
 /// All records of a kind.

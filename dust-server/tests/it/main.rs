@@ -10,6 +10,7 @@ mod difference;
 mod dump;
 mod exchange;
 mod fixture;
+mod node;
 mod over_http;
 mod process;
 mod receiver;

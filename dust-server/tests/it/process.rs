@@ -30,6 +30,7 @@ fn dust(arguments: &[&str]) -> Command {
     for name in [
         "DUST_CONFIG",
         "DUST_DATA",
+        "DUST_ENGINE",
         "DUST_LISTEN",
         "DUST_READS_PER_MINUTE",
         "DUST_WRITES_PER_MINUTE",
