@@ -8,10 +8,16 @@
 use dust_transport::model::{OpKind, ValueKind};
 
 /// The format of a whole store, kept under `(FE, "format")`.
-pub const FORMAT: &[u8] = b"dust-store 1";
+pub const FORMAT: &[u8] = b"dust-store 2";
+
+/// The format before: without counts in the head, files and leases. A store of it is brought up to date when it is opened.
+pub const FORMAT_1: &[u8] = b"dust-store 1";
 
 /// The format byte of each value of this version.
 const VERSION: u8 = 1;
+
+/// The format byte of the head, which has changed since.
+const HEAD_VERSION: u8 = 2;
 
 /// Why bytes are not a stored value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,26 +72,60 @@ pub struct Record<'a> {
     pub op_id: Option<&'a str>,
     /// Where, rendered.
     pub path: &'a str,
-    /// What became of it, as JSON text; `None` for a delete and a release.
+    /// What became of it, as JSON text, and with typed values in their envelopes; `None` for a delete and a release.
     pub value: Option<&'a str>,
 }
 
-/// Where a store is.
+/// Where a store is, and how much it holds. Every commit writes it anyway, so the counts cost nothing of their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Head {
     /// The last sequence number.
     pub seq: u64,
     /// Op ids of ops up to here have been forgotten.
     pub pruned: u64,
+    /// Ops up to here are no longer in the log, but in the base.
+    pub compacted: u64,
+    /// When that was last moved, in milliseconds since 1970; 0 for never.
+    pub compacted_at_ms: u64,
+    /// How many leaves there are.
+    pub entries: u64,
+    /// How many bytes of files there are.
+    pub file_bytes: u64,
 }
 
 /// What was answered to a batch with an op id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reply {
-    /// The sequence number of its first op.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// The sequence number of its first op that took one.
     pub first: u64,
     /// How many ops it had, at least one.
     pub count: u64,
+    /// By the index of its op: a file reference or a lease, as JSON text, or nothing for an op that took no number.
+    pub done: Vec<(u64, &'a str)>,
+}
+
+/// What is known of a file beside its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob<'a> {
+    /// How long it is.
+    pub size_bytes: u64,
+    /// How many leaves refer to it.
+    pub live: u64,
+    /// How many ops of the log, and leaves of the base, refer to it.
+    pub kept: u64,
+    /// Its media type.
+    pub content_type: &'a str,
+}
+
+/// An op id that is remembered though its op is no longer in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered<'a> {
+    /// When the op was committed, in milliseconds since 1970.
+    pub wall_clock_ms: u64,
+    /// Who wrote it.
+    pub device: &'a str,
+    /// The id of its batch.
+    pub op_id: &'a str,
 }
 
 fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
@@ -107,9 +147,13 @@ struct Rest<'a>(&'a [u8]);
 impl<'a> Rest<'a> {
     /// Takes the format byte off.
     fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::of_version(bytes, VERSION)
+    }
+
+    fn of_version(bytes: &'a [u8], version: u8) -> Result<Self, DecodeError> {
         let mut rest = Self(bytes);
         match rest.byte()? {
-            VERSION => Ok(rest),
+            byte if byte == version => Ok(rest),
             other => Err(DecodeError::Version(other)),
         }
     }
@@ -276,54 +320,134 @@ impl<'a> Record<'a> {
 }
 
 impl Head {
-    /// Writes the head.
+    /// Writes the head: format, then each number.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        push_number(&mut bytes, self.seq);
-        push_number(&mut bytes, self.pruned);
+        let mut bytes = vec![HEAD_VERSION];
+        for number in [
+            self.seq,
+            self.pruned,
+            self.compacted,
+            self.compacted_at_ms,
+            self.entries,
+            self.file_bytes,
+        ] {
+            push_number(&mut bytes, number);
+        }
         bytes
     }
 
     /// Reads a head.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of_version(bytes, HEAD_VERSION)?;
+        let head = Self {
+            seq: rest.number()?,
+            pruned: rest.number()?,
+            compacted: rest.number()?,
+            compacted_at_ms: rest.number()?,
+            entries: rest.number()?,
+            file_bytes: rest.number()?,
+        };
+        head.checked(&rest)
+    }
+
+    /// Reads the head of a store of [`FORMAT_1`], which has no counts.
+    pub fn decode_1(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut rest = Rest::of(bytes)?;
         let head = Self {
             seq: rest.number()?,
             pruned: rest.number()?,
+            ..Self::default()
         };
+        head.checked(&rest)
+    }
+
+    fn checked(self, rest: &Rest<'_>) -> Result<Self, DecodeError> {
         rest.end()?;
-        if head.pruned > head.seq {
+        if self.pruned > self.seq || self.compacted > self.seq {
             Err(DecodeError::Shape)
         } else {
-            Ok(head)
+            Ok(self)
         }
     }
 }
 
-impl Reply {
+impl<'a> Reply<'a> {
     /// Writes the reply.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         push_number(&mut bytes, self.first);
         push_number(&mut bytes, self.count);
+        for (index, text) in &self.done {
+            push_number(&mut bytes, *index);
+            push_text(&mut bytes, text);
+        }
         bytes
     }
 
     /// Reads a reply.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut rest = Rest::of(bytes)?;
-        let reply = Self {
-            first: rest.number()?,
-            count: rest.number()?,
-        };
-        rest.end()?;
-        let fits = reply.first.checked_add(reply.count).is_some();
-        if reply.count == 0 || !fits {
+        let (first, count) = (rest.number()?, rest.number()?);
+        let mut done: Vec<(u64, &str)> = Vec::new();
+        while !rest.0.is_empty() {
+            let index = rest.number()?;
+            if index >= count || done.last().is_some_and(|(before, _)| *before >= index) {
+                return Err(DecodeError::Shape);
+            }
+            done.push((index, rest.text()?));
+        }
+        if count == 0 || first.checked_add(count).is_none() {
             Err(DecodeError::Shape)
         } else {
-            Ok(reply)
+            Ok(Self { first, count, done })
         }
+    }
+}
+
+impl<'a> Blob<'a> {
+    /// Writes what is known of a file.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for number in [self.size_bytes, self.live, self.kept] {
+            push_number(&mut bytes, number);
+        }
+        bytes.extend_from_slice(self.content_type.as_bytes());
+        bytes
+    }
+
+    /// Reads what is known of a file.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of(bytes)?;
+        Ok(Self {
+            size_bytes: rest.number()?,
+            live: rest.number()?,
+            kept: rest.number()?,
+            content_type: rest.remainder()?,
+        })
+    }
+}
+
+impl<'a> Remembered<'a> {
+    /// Writes the op id.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        push_number(&mut bytes, self.wall_clock_ms);
+        push_text(&mut bytes, self.device);
+        bytes.extend_from_slice(self.op_id.as_bytes());
+        bytes
+    }
+
+    /// Reads an op id.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of(bytes)?;
+        Ok(Self {
+            wall_clock_ms: rest.number()?,
+            device: rest.text()?,
+            op_id: rest.remainder()?,
+        })
     }
 }

@@ -7,7 +7,7 @@
 use dust_layer::{Engine, Error as LayerError, Transaction};
 use dust_transport::model::DeviceId;
 
-use crate::codec::{Head, Record};
+use crate::codec::{Head, Record, Remembered};
 use crate::draft::read;
 use crate::store::Store;
 
@@ -40,6 +40,11 @@ pub(crate) async fn prune<E: Engine>(
     if head.pruned >= last || now_ms < store.prune_from_ms() {
         return Ok(());
     }
+    while head.pruned < last.min(head.compacted) {
+        if !prune_remembered(store, transaction, head, last.min(head.compacted), now_ms).await? {
+            return Ok(());
+        }
+    }
     let end = store.keys.record(last + 1);
     while head.pruned < last {
         let begin = store.keys.record(head.pruned + 1);
@@ -66,4 +71,32 @@ pub(crate) async fn prune<E: Engine>(
         }
     }
     Ok(())
+}
+
+/// Forgets op ids whose ops are no longer in the log; `false` at one that is to be remembered.
+async fn prune_remembered<E: Engine>(
+    store: &Store<E>,
+    transaction: &E::Transaction,
+    head: &mut Head,
+    last: u64,
+    now_ms: u64,
+) -> Result<bool, LayerError> {
+    let (begin, end) = (store.keys.remembered(head.pruned + 1), store.keys.remembered(last + 1));
+    let page = transaction.get_range(read(&begin, &end, PAGE_RECORDS)).await?;
+    for (key, value) in &page {
+        if let Ok(remembered) = Remembered::decode(value) {
+            let until_ms = remembered.wall_clock_ms.saturating_add(WINDOW_MS);
+            if until_ms > now_ms {
+                store.set_prune_from_ms(until_ms);
+                return Ok(false);
+            }
+            transaction.clear(&store.keys.reply(remembered.device, remembered.op_id));
+        }
+        transaction.clear(key);
+        head.pruned = store.keys.remembered_seq_of(key).unwrap_or(last);
+    }
+    if !page.more() {
+        head.pruned = last;
+    }
+    Ok(true)
 }

@@ -5,7 +5,8 @@ use std::ops::{Bound, Range};
 
 use dust_layer::{Direction, Isolation, Limits, RangeRead, Transaction};
 
-use crate::codec::Leaf;
+use crate::blob::Refs;
+use crate::codec::{Head, Leaf};
 use crate::error::{Halt, Refusal};
 use crate::keyspace::Keyspace;
 
@@ -29,6 +30,15 @@ pub(crate) struct Draft<'t, T> {
     /// the outer ones are kept.
     masks: BTreeMap<Vec<u8>, Mask>,
     bytes: usize,
+    refs: Refs,
+    pub(crate) tally: Tally,
+}
+
+/// By how much a batch changes what the head counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) entries: i64,
+    pub(crate) file_bytes: i64,
 }
 
 #[derive(Debug)]
@@ -47,7 +57,22 @@ impl<'t, T: Transaction> Draft<'t, T> {
             writes: BTreeMap::new(),
             masks: BTreeMap::new(),
             bytes: 0,
+            refs: Refs::Live,
+            tally: Tally::default(),
         }
+    }
+
+    /// A view of the base, in the place of the leaves.
+    pub(crate) fn on_base(transaction: &'t T, base: &'t Keyspace, limits: Limits) -> Self {
+        Self {
+            refs: Refs::Kept,
+            ..Self::new(transaction, base, limits)
+        }
+    }
+
+    /// As what its leaves refer to files.
+    pub(crate) fn refs(&self) -> Refs {
+        self.refs
     }
 
     pub(crate) fn keys(&self) -> &'t Keyspace {
@@ -129,10 +154,23 @@ impl<'t, T: Transaction> Draft<'t, T> {
     /// The path and revision of each leaf in a range, ascending by path.
     pub(crate) async fn revisions(&self, range: &Range<Vec<u8>>) -> Result<BTreeMap<String, u64>, Halt> {
         let mut revisions = BTreeMap::new();
+        self.each_leaf(range, |path, leaf| {
+            revisions.insert(path.to_owned(), leaf.revision);
+        })
+        .await?;
+        Ok(revisions)
+    }
+
+    /// Passes each leaf in a range to `visit`, in no order.
+    pub(crate) async fn each_leaf(
+        &self,
+        range: &Range<Vec<u8>>,
+        mut visit: impl FnMut(&str, Leaf<'_>),
+    ) -> Result<(), Halt> {
         let keys = self.keys;
         let mut take = |key: &[u8], value: &[u8]| {
             let path = keys.path_of(key).ok_or_else(Refusal::foreign_key)?;
-            revisions.insert(path.to_owned(), Leaf::decode(value).map_err(Refusal::leaf)?.revision);
+            visit(path, Leaf::decode(value).map_err(Refusal::leaf)?);
             Ok::<_, Refusal>(true)
         };
         for (key, write) in self.writes.range(range.clone()) {
@@ -140,8 +178,7 @@ impl<'t, T: Transaction> Draft<'t, T> {
                 take(key, value)?;
             }
         }
-        self.scan_transaction(range, take).await?;
-        Ok(revisions)
+        self.scan_transaction(range, take).await
     }
 
     /// Sets a key.
@@ -206,8 +243,8 @@ impl<'t, T: Transaction> Draft<'t, T> {
         self.masks.insert(range.start, Mask { end: range.end, clear });
     }
 
-    /// Hands the writes to the transaction.
-    pub(crate) fn flush(self) {
+    /// Hands the writes to the transaction, and tells what they change of the counts.
+    pub(crate) fn flush(self) -> Tally {
         for (begin, mask) in &self.masks {
             if mask.clear {
                 self.transaction.clear_range(begin, &mask.end);
@@ -219,6 +256,15 @@ impl<'t, T: Transaction> Draft<'t, T> {
                 None => self.transaction.clear(key),
             }
         }
+        self.tally
+    }
+}
+
+impl Tally {
+    /// Counts it in. What is stored was counted when it was, so nothing goes below zero.
+    pub(crate) fn count_in(self, head: &mut Head) {
+        head.entries = head.entries.saturating_add_signed(self.entries);
+        head.file_bytes = head.file_bytes.saturating_add_signed(self.file_bytes);
     }
 }
 

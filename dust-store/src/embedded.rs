@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use dust_layer::Engine;
 use dust_transport::error::Error;
-use dust_transport::model::{Batch, DeviceId, Entry, Event, Path, Seq};
-use dust_transport::transport::{Capabilities, EventStream, List, Page, Subscribe, Transport, Written};
+use dust_transport::model::{Batch, DeviceId, Entry, Event, FileHash, Path, Seq};
+use dust_transport::transport::{
+    Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
+};
 use futures_core::future::BoxFuture;
 
+use crate::diff::Change;
 use crate::drive::block_on;
 use crate::log::Logged;
+use crate::rollback::RolledBack;
 use crate::snapshot::Snapshot;
+use crate::status::Status;
 use crate::store::Store;
 use crate::{Database, Options, StoreName};
 
@@ -149,7 +154,8 @@ impl Embedded {
     /// ```
     ///
     /// # Errors
-    /// `Corrupt` if the log has a gap, and failures of the engine.
+    /// `InvalidParams` with the code `compacted` if the log no longer reaches back so far, `Corrupt` if it has a gap, and
+    /// failures of the engine.
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.
@@ -178,12 +184,129 @@ impl Embedded {
     /// ```
     ///
     /// # Errors
-    /// `Corrupt` for an op that does not decode, and failures of the engine.
+    /// `InvalidParams` with the code `compacted` if all that is asked for has left the log, `Corrupt` for an op that does not
+    /// decode, and failures of the engine.
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn log(&self, before: Seq, limit: usize) -> Result<Vec<Logged>, Error> {
         self.store.log(before, limit).await
+    }
+
+    /// What is different in the state after one op from the state after another, in the order of the paths.
+    ///
+    /// Only what ops between the two have touched is looked at. The earlier state may be the second; what is beyond the head
+    /// counts as the head.
+    ///
+    /// ```
+    /// use dust_transport::model::{Op, Path, Seq};
+    /// use dust_transport::transport::Transport;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// let store = dust_store::Embedded::memory();
+    /// for visits in [1, 2, 3] {
+    ///     store.write(Op::set(Path::parse("visits")?, visits).into()).await?;
+    /// }
+    /// let changes = store.diff(Seq(1), Seq(3)).await?;
+    /// assert_eq!((&changes[0].before, &changes[0].after), (&Some(1.into()), &Some(3.into())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidParams` with the code `compacted` if the log no longer reaches back so far, and `diff_too_large` if the paths
+    /// and values to be compared have more than 64 MiB; `Corrupt` if the log has a gap, and failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn diff(&self, from: Seq, to: Seq) -> Result<Vec<Change>, Error> {
+        self.store.diff(from, to).await
+    }
+
+    /// Brings back what was at and below a path after an op: values, kinds, files, leases.
+    ///
+    /// It is written as ordinary ops, all or nothing, in the name of the device `system:rollback`: one `set` or `delete` of
+    /// the path where that says it all, else an op per leaf that differs. Where nothing differs, nothing is written.
+    ///
+    /// # Errors
+    /// `InvalidParams`: `no_ops` for a store without any, `beyond_retention` for a state that is no longer known, or the one
+    /// before the first op; `diff_too_large` for a state of more than 256 MiB. Failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the outcome unknown: all of it is written, or nothing.
+    pub async fn rollback(&self, path: &Path, to: Seq) -> Result<RolledBack, Error> {
+        Arc::clone(&self.store).rollback(Some(path.clone()), to).await
+    }
+
+    /// Brings back the whole state after an op; see [`rollback`](Embedded::rollback).
+    ///
+    /// ```
+    /// use dust_transport::model::{Op, Path, Seq};
+    /// use dust_transport::transport::Transport;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// let store = dust_store::Embedded::memory();
+    /// store.write(Op::set(Path::parse("a")?, 1).into()).await?;
+    /// store.write(Op::set(Path::parse("b")?, 2).into()).await?;
+    /// let back = store.rollback_store(Seq(1)).await?;
+    /// assert_eq!((back.head, back.ops), (Seq(3), 1));
+    /// assert!(!store.exists(&Path::parse("b")?).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`rollback`](Embedded::rollback).
+    ///
+    /// # Cancel safety
+    /// As [`rollback`](Embedded::rollback).
+    pub async fn rollback_store(&self, to: Seq) -> Result<RolledBack, Error> {
+        Arc::clone(&self.store).rollback(None, to).await
+    }
+
+    /// Takes the ops up to and including one out of the log, and gives the last that is gone.
+    ///
+    /// It runs in transactions of bounded size, between those of writers, and no reader waits for it. Afterwards the state
+    /// after that op is the first that can be compared or rolled back to, and a subscription from before it begins with
+    /// `Signal::Resync`. Op ids are remembered as long as ever. A number beyond the head counts as the head.
+    ///
+    /// ```
+    /// use dust_transport::model::{Op, Path, Seq};
+    /// use dust_transport::transport::Transport;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// let store = dust_store::Embedded::memory();
+    /// for visits in [1, 2, 3] {
+    ///     store.write(Op::set(Path::parse("visits")?, visits).into()).await?;
+    /// }
+    /// assert_eq!(store.compact(Seq(2)).await?, Seq(2));
+    /// assert_eq!(store.events(Seq(2), 10).await?.len(), 1);
+    /// assert_eq!(store.events(Seq(1), 10).await.unwrap_err().code(), "compacted");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Corrupt` for an op that does not decode, and failures of the engine; what has been compacted before stays so.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the log compacted a part of the way.
+    pub async fn compact(&self, through: Seq) -> Result<Seq, Error> {
+        Arc::clone(&self.store).compact(&self.device, through.0).await
+    }
+
+    /// How much the store holds; see [`Status`].
+    ///
+    /// # Errors
+    /// Failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.store.status().await
     }
 
     /// All leaves as they are now, to be read page by page; see [`Snapshot`].
@@ -214,6 +337,15 @@ trait AnyStore: Send + Sync {
     fn head(&self) -> BoxFuture<'_, Result<Seq, Error>>;
     fn events(&self, after: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Event>>, Error>>;
     fn log(&self, before: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Logged>, Error>>;
+    fn diff(&self, from: Seq, to: Seq) -> BoxFuture<'_, Result<Vec<Change>, Error>>;
+    fn rollback(self: Arc<Self>, root: Option<Path>, to: Seq) -> BoxFuture<'static, Result<RolledBack, Error>>;
+    fn compact(self: Arc<Self>, device: &DeviceId, through: u64) -> BoxFuture<'_, Result<Seq, Error>>;
+    fn status(&self) -> BoxFuture<'_, Result<Status, Error>>;
+    fn read_file(
+        self: Arc<Self>,
+        hash: FileHash,
+        range: FileRange,
+    ) -> BoxFuture<'static, Result<Option<FileContent>, Error>>;
     fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Snapshot, Error>>;
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
@@ -242,6 +374,30 @@ impl<E: Engine> AnyStore for Store<E> {
 
     fn log(&self, before: Seq, limit: usize) -> BoxFuture<'_, Result<Vec<Logged>, Error>> {
         Box::pin(Self::log(self, before, limit))
+    }
+
+    fn diff(&self, from: Seq, to: Seq) -> BoxFuture<'_, Result<Vec<Change>, Error>> {
+        Box::pin(Self::diff(self, from, to))
+    }
+
+    fn rollback(self: Arc<Self>, root: Option<Path>, to: Seq) -> BoxFuture<'static, Result<RolledBack, Error>> {
+        Box::pin(async move { Self::rollback(&self, root, to).await })
+    }
+
+    fn compact(self: Arc<Self>, device: &DeviceId, through: u64) -> BoxFuture<'_, Result<Seq, Error>> {
+        Box::pin(async move { Self::compact(&self, device, through).await })
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<Status, Error>> {
+        Box::pin(Self::status(self))
+    }
+
+    fn read_file(
+        self: Arc<Self>,
+        hash: FileHash,
+        range: FileRange,
+    ) -> BoxFuture<'static, Result<Option<FileContent>, Error>> {
+        Box::pin(async move { Self::read_file(&self, &hash, range).await })
     }
 
     fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Snapshot, Error>> {
@@ -281,8 +437,6 @@ impl Transport for Embedded {
     fn capabilities(&self) -> Capabilities {
         let options = self.store.options();
         Capabilities::full()
-            .with_files(false)
-            .with_leases(false)
             .with_batch_ops_max(options.batch_ops_max)
             .with_page_leaves_max(options.page_leaves_max)
     }
@@ -309,5 +463,13 @@ impl Transport for Embedded {
 
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {
         Arc::clone(&self.store).subscribe(subscribe)
+    }
+
+    fn read_file<'a>(
+        &'a self,
+        hash: &'a FileHash,
+        range: FileRange,
+    ) -> BoxFuture<'a, Result<Option<FileContent>, Error>> {
+        Arc::clone(&self.store).read_file(*hash, range)
     }
 }

@@ -50,10 +50,26 @@ impl Refusal {
             "exists" => "a leaf is at the path already",
             _ => "the store has another revision than expected",
         };
+        Self::found(Error::new(ErrorKind::Conflict, code, detail), path, current)
+    }
+
+    /// Something that is not as expected at a path.
+    pub(crate) fn found(error: Error, path: &Path, current: Option<Seq>) -> Self {
         Self {
-            error: Error::new(ErrorKind::Conflict, code, detail),
+            error,
             found: Some((path.clone(), current)),
         }
+    }
+
+    /// A file beyond the limit of the options.
+    pub(crate) fn file_too_large(bytes: usize, bytes_max: usize) -> Self {
+        Self::too_large("a file", bytes, bytes_max)
+    }
+
+    /// A question about what the log no longer tells.
+    pub(crate) fn compacted(compacted: u64) -> Self {
+        let detail = format!("the log begins after op {compacted}");
+        Self::invalid("compacted", detail)
     }
 
     /// Something larger than what the engine takes.

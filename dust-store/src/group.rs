@@ -4,32 +4,41 @@ use std::sync::Arc;
 
 use dust_layer::{Engine, Error as LayerError, Isolation, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{Batch, DeviceId, Event, OpId, Seq, Value};
-use dust_transport::transport::Written;
+use dust_transport::model::{Action, Batch, DeviceId, Event, FileHash, FileRef, Lease, OpId, Seq, Value};
+use dust_transport::transport::{Done, Written};
 
-use crate::apply::apply;
+use crate::apply::{Applied, Moment, apply};
 use crate::codec::{Head, Record, Reply};
 use crate::dedup;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt, of_commit};
 use crate::precondition;
-use crate::sequencer::Pending;
+use crate::retention;
+use crate::rollback::{self, Restored};
+use crate::sequencer::{Pending, Work};
 use crate::store::Store;
 
-/// What a batch comes to, if its group is committed.
+/// What a piece of work comes to, if its group is committed.
 #[derive(Debug)]
 enum Verdict {
-    /// It is written from this sequence number on; one value per op for its event.
+    /// A batch is written from this sequence number on; one result per op.
     Written {
         first: u64,
-        values: Vec<Option<Value>>,
+        applied: Vec<Applied>,
     },
-    /// It had been written before.
-    Repeated(Reply),
+    /// A state of the past is brought back by these ops, from this sequence number on.
+    RolledBack {
+        first: u64,
+        ops: Vec<Restored>,
+    },
+    /// The log begins after this sequence number.
+    Compacted(u64),
+    /// A batch had been written before.
+    Repeated(Written),
     Refused(Error),
 }
 
-/// The verdicts of a group's first batches, as many as fit into a transaction.
+/// The verdicts of a group's first pieces of work, as many as fit into a transaction.
 #[derive(Debug)]
 struct Evaluated {
     verdicts: Vec<Verdict>,
@@ -87,24 +96,31 @@ impl<E: Engine> Store<E> {
         let mut bytes = 0_usize;
         let mut verdicts = Vec::with_capacity(group.len());
         for pending in group {
-            let mut draft = Draft::new(transaction, &self.keys, limits);
-            let verdict = match evaluate_batch(&mut draft, pending, after.seq, now_ms).await {
+            let mut draft = match &pending.work {
+                Work::Compact { .. } => Draft::on_base(transaction, &self.base_keys, limits),
+                _ => Draft::new(transaction, &self.keys, limits),
+            };
+            let mut moved = after;
+            let verdict = match evaluate_one(&mut draft, pending, &mut moved, now_ms).await {
                 Ok(verdict) => verdict,
                 Err(Halt::Engine(error)) => return Err(error),
                 Err(Halt::Refused(refusal)) => Verdict::Refused(refusal.into_error()),
             };
-            if let Verdict::Written { values, .. } = &verdict {
+            if !matches!(verdict, Verdict::Refused(_) | Verdict::Repeated(_)) {
                 bytes += draft.bytes();
                 if bytes > limits.transaction_bytes_max.min(GROUP_BYTES_MAX) && !verdicts.is_empty() {
                     break;
                 }
-                draft.flush();
-                after.seq += values.len() as u64;
+                retention::count_in(draft, &mut moved);
+                after = moved;
             }
             verdicts.push(verdict);
         }
         if after.seq > before.seq {
             dedup::prune(self, transaction, &mut after, before.seq, now_ms).await?;
+            self.retain(transaction, limits, &mut after, before.seq, now_ms).await?;
+        }
+        if after != before {
             transaction.set(self.keys.head(), &after.encode());
         }
         Ok(Evaluated {
@@ -127,16 +143,25 @@ impl<E: Engine> Store<E> {
         let followed = self.feed.is_followed();
         let mut events = Vec::new();
         let mut replies = Vec::with_capacity(group.len());
-        for (Pending { batch, device, reply }, verdict) in group.into_iter().zip(verdicts) {
+        for (Pending { work, device, reply }, verdict) in group.into_iter().zip(verdicts) {
             let answer = match verdict {
                 Verdict::Refused(error) => Err(error),
-                Verdict::Repeated(Reply { first, count }) => Ok(written(first, count, true)),
-                Verdict::Written { first, values } => {
-                    let count = values.len() as u64;
+                Verdict::Repeated(written) => Ok(written),
+                Verdict::Compacted(through) => Ok(Written::new([Seq(through)])),
+                Verdict::RolledBack { first, ops } => {
+                    let seqs = (first..).zip(&ops).map(|(seq, _)| Seq(seq));
+                    let written = Written::new(seqs);
                     if followed {
-                        events.extend(events_of(batch, &device, first, values));
+                        events.extend((first..).zip(ops).map(|(seq, op)| op.into_event(Seq(seq), &device)));
                     }
-                    Ok(written(first, count, false))
+                    Ok(written)
+                }
+                Verdict::Written { first, applied } => {
+                    let written = written(first, &applied);
+                    if followed && let Work::Batch { batch, .. } = work {
+                        events.extend(events_of(batch, &device, &written.seqs, applied));
+                    }
+                    Ok(written)
                 }
             };
             replies.push((reply, answer));
@@ -152,79 +177,179 @@ impl<E: Engine> Store<E> {
 /// Keeps the memory of one commit bounded, whatever is queued.
 const GROUP_BYTES_MAX: usize = 64 << 20;
 
-async fn evaluate_batch<T: Transaction>(
+/// Evaluates one piece of work on the head as the ones before have left it, and moves the head.
+async fn evaluate_one<T: Transaction>(
     draft: &mut Draft<'_, T>,
     pending: &Pending,
+    head: &mut Head,
+    now_ms: u64,
+) -> Result<Verdict, Halt> {
+    let first = head.seq + 1;
+    match &pending.work {
+        Work::Batch { batch, hashes } => {
+            let verdict = evaluate_batch(draft, batch, hashes, &pending.device, head.seq, now_ms).await?;
+            if let Verdict::Written { applied, .. } = &verdict {
+                head.seq += applied.iter().filter(|applied| takes_seq(applied)).count() as u64;
+            }
+            Ok(verdict)
+        }
+        Work::Rollback(target) => {
+            let ops = rollback::evaluate(draft, target, &pending.device, head.seq, now_ms).await?;
+            head.seq += ops.len() as u64;
+            Ok(Verdict::RolledBack { first, ops })
+        }
+        Work::Compact { through } => {
+            retention::fold(draft, head, *through, retention::FOLD_OPS_MAX, now_ms).await?;
+            Ok(Verdict::Compacted(head.compacted))
+        }
+    }
+}
+
+fn takes_seq(applied: &Applied) -> bool {
+    applied.done != Done::NotReleased
+}
+
+async fn evaluate_batch<T: Transaction>(
+    draft: &mut Draft<'_, T>,
+    batch: &Batch,
+    hashes: &[FileHash],
+    device: &DeviceId,
     seq_before: u64,
     now_ms: u64,
 ) -> Result<Verdict, Halt> {
-    let Pending { batch, device, .. } = pending;
     let id = batch.id.as_ref().filter(|_| dedup::is_covered(device));
     if let Some(id) = id
         && let Some(bytes) = draft.get(&draft.keys().reply(device.as_str(), id.as_str())).await?
     {
-        return Ok(Verdict::Repeated(
-            Reply::decode(&bytes).map_err(|e| Refusal::corrupt("a reply does not decode", e))?,
-        ));
+        let reply = Reply::decode(&bytes).map_err(|e| Refusal::corrupt("a reply does not decode", e))?;
+        return Ok(Verdict::Repeated(repeated(&reply)));
     }
-    let mut values = Vec::with_capacity(batch.ops.len());
+    let mut results = Vec::with_capacity(batch.ops.len());
+    let mut hashes = hashes.iter();
     let mut seq = seq_before;
     for (index, op) in batch.ops.iter().enumerate() {
-        seq = seq
-            .checked_add(1)
-            .ok_or_else(|| Refusal::from(corrupt("the sequence numbers are used up")))?;
-        let done = match precondition::check(draft, op).await {
-            Ok(()) => apply(draft, op, seq).await,
+        let next = seq.checked_add(1);
+        let next = next.ok_or_else(|| Refusal::from(corrupt("the sequence numbers are used up")))?;
+        let hash = matches!(op.action, Action::PutFile { .. })
+            .then(|| hashes.next())
+            .flatten();
+        let done = match precondition::check(draft, op, now_ms).await {
+            Ok(()) => apply(draft, op, hash, Moment { seq: next, now_ms }).await,
             Err(halt) => Err(halt),
         };
-        let value = match done {
-            Ok(value) => value,
+        let applied = match done {
+            Ok(applied) => applied,
             Err(Halt::Refused(refusal)) => return Ok(Verdict::Refused(refusal.at(index, &op.path))),
             Err(halt) => return Err(halt),
         };
-        let record = Record {
-            kind: op.action.kind(),
-            wall_clock_ms: now_ms,
-            batch_index: index as u64,
-            device: device.as_str(),
-            op_id: batch.id.as_ref().map(OpId::as_str),
-            path: op.path.as_str(),
-            value: value.as_ref().map(Value::json),
-        };
-        if let Err(refusal) = draft.set(draft.keys().record(seq), record.encode()) {
-            return Ok(Verdict::Refused(refusal.at(index, &op.path)));
+        if takes_seq(&applied) {
+            seq = next;
+            let value = match &op.action {
+                // As it came: the log has typed values in their envelopes, from which their kind can be told.
+                Action::Set(value) | Action::Merge(value) => Some(value),
+                _ => applied.value.as_ref(),
+            };
+            let record = Record {
+                kind: op.action.kind(),
+                wall_clock_ms: now_ms,
+                batch_index: index as u64,
+                device: device.as_str(),
+                op_id: batch.id.as_ref().map(OpId::as_str),
+                path: op.path.as_str(),
+                value: value.map(Value::json),
+            };
+            if let Err(refusal) = draft.set(draft.keys().record(seq), record.encode()) {
+                return Ok(Verdict::Refused(refusal.at(index, &op.path)));
+            }
         }
-        values.push(value);
+        results.push(applied);
     }
-    let first = seq_before + 1;
-    if let Some(id) = id {
+    // What has written nothing leaves its id free.
+    if let Some(id) = id.filter(|_| seq > seq_before) {
+        let texts: Vec<_> = (0..).zip(&results).filter_map(reply_text).collect();
         let reply = Reply {
-            first,
+            first: seq_before + 1,
             count: batch.ops.len() as u64,
+            done: texts.iter().map(|(index, text)| (*index, text.as_str())).collect(),
         };
         draft.set(draft.keys().reply(device.as_str(), id.as_str()), reply.encode())?;
     }
-    Ok(Verdict::Written { first, values })
+    Ok(Verdict::Written {
+        first: seq_before + 1,
+        applied: results,
+    })
 }
 
-fn written(first: u64, count: u64, deduplicated: bool) -> Written {
-    Written {
-        done: Vec::new(),
-        seqs: (first..first + count).map(Seq).collect(),
-        deduplicated,
+/// What a reply remembers of an op beside its number.
+fn reply_text((index, applied): (u64, &Applied)) -> Option<(u64, String)> {
+    match &applied.done {
+        Done::Stored(file) => Some((index, file.to_value().json().to_owned())),
+        Done::Leased(lease) => Some((index, lease.to_value().json().to_owned())),
+        Done::NotReleased => Some((index, String::new())),
+        _ => None,
     }
 }
 
-fn events_of(batch: Batch, device: &DeviceId, first: u64, values: Vec<Option<Value>>) -> impl Iterator<Item = Event> {
+fn written(first: u64, applied: &[Applied]) -> Written {
+    answer(first, applied.iter().map(|applied| applied.done.clone()), false)
+}
+
+/// The reply to a batch that had been committed before.
+fn repeated(reply: &Reply<'_>) -> Written {
+    let mut done = vec![Done::Applied; usize::try_from(reply.count).unwrap_or_default()];
+    for (index, text) in &reply.done {
+        let Some(slot) = usize::try_from(*index).ok().and_then(|index| done.get_mut(index)) else {
+            continue;
+        };
+        let value = Some(*text)
+            .filter(|text| !text.is_empty())
+            .map(|text| Value::from_trusted_json(text.into()));
+        *slot = match value {
+            None => Done::NotReleased,
+            Some(value) => FileRef::from_value(&value)
+                .map(Done::Stored)
+                .or_else(|| Lease::from_value(&value).map(Done::Leased))
+                .unwrap_or_default(),
+        };
+    }
+    answer(reply.first, done.into_iter(), true)
+}
+
+fn answer(first: u64, done: impl Iterator<Item = Done>, deduplicated: bool) -> Written {
+    let mut written = Written {
+        seqs: Vec::with_capacity(done.size_hint().0),
+        done: Vec::new(),
+        deduplicated,
+    };
+    let mut next = first;
+    for done in done {
+        if done == Done::NotReleased {
+            written.seqs.push(Seq(0));
+        } else {
+            written.seqs.push(Seq(next));
+            next += 1;
+        }
+        if done != Done::Applied {
+            written.done.resize(written.seqs.len() - 1, Done::Applied);
+            written.done.push(done);
+        }
+    }
+    written
+}
+
+fn events_of(batch: Batch, device: &DeviceId, seqs: &[Seq], applied: Vec<Applied>) -> Vec<Event> {
     let Batch { ops, id } = batch;
-    (first..).zip(ops).zip(values).map(move |((seq, op), value)| Event {
-        seq: Seq(seq),
-        kind: op.action.kind(),
-        path: op.path,
-        value,
-        device: device.clone(),
-        op_id: id.clone(),
-    })
+    let committed = seqs.iter().zip(ops).zip(applied).filter(|((seq, _), _)| seq.0 > 0);
+    committed
+        .map(|((seq, op), applied)| Event {
+            seq: *seq,
+            kind: op.action.kind(),
+            path: op.path,
+            value: applied.value,
+            device: device.clone(),
+            op_id: id.clone(),
+        })
+        .collect()
 }
 
 /// Tells a whole group that it failed.

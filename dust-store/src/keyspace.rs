@@ -6,6 +6,10 @@
 //! | `(FD, "o", store_seq)` | an op of the log, [`codec::Record`](crate::codec::Record) |
 //! | `(FD, "h")` | the head: last sequence number and the place of pruning, [`codec::Head`](crate::codec::Head) |
 //! | `(FD, "u", device, op_id)` | where a batch with an op id was committed, [`codec::Reply`](crate::codec::Reply) |
+//! | `(FD, "s", rendered path)` | a leaf of the base: as it was when the log was last compacted |
+//! | `(FD, "b", hash)` | a file: its size, its media type and who refers to it, [`codec::Blob`](crate::codec::Blob) |
+//! | `(FD, "c", hash, n)` | the content of a file, piece by piece |
+//! | `(FD, "f", store_seq)` | an op id that outlives its op, [`codec::Remembered`](crate::codec::Remembered) |
 //! | `(FE, "format")` | the version of all this, [`FORMAT`](crate::codec::FORMAT) |
 //!
 //! Every string is a byte string (tuple code `01`). A path holds no NUL, so the key of a leaf is a fixed prefix, the
@@ -15,11 +19,16 @@
 use std::ops::Range;
 
 use dust_layer::tuple::pack_into;
+use dust_transport::model::FileHash;
 
 /// Builds and takes apart the keys of one store.
 #[derive(Debug, Clone)]
 pub(crate) struct Keyspace {
     leaf: Vec<u8>,
+    base: Vec<u8>,
+    blob: Vec<u8>,
+    chunk: Vec<u8>,
+    remembered: Vec<u8>,
     log: Vec<u8>,
     head: Vec<u8>,
     reply: Vec<u8>,
@@ -36,17 +45,31 @@ impl Keyspace {
         };
         let mut leaf = under(0xFD, b"e");
         leaf.push(0x01);
+        let mut base = under(0xFD, b"s");
+        base.push(0x01);
         let mut begin = tenant_prefix.to_vec();
         begin.push(0x00);
         let mut end = tenant_prefix.to_vec();
         end.push(0xFF);
         Self {
             leaf,
+            base,
+            blob: under(0xFD, b"b"),
+            chunk: under(0xFD, b"c"),
+            remembered: under(0xFD, b"f"),
             log: under(0xFD, b"o"),
             head: under(0xFD, b"h"),
             reply: under(0xFD, b"u"),
             format: under(0xFE, b"format"),
             tenant: begin..end,
+        }
+    }
+
+    /// The same keys, with the leaves of the base in place of the leaves.
+    pub(crate) fn base(&self) -> Self {
+        Self {
+            leaf: self.base.clone(),
+            ..self.clone()
         }
     }
 
@@ -137,13 +160,45 @@ impl Keyspace {
         begin..[&*self.log, &[0x1D]].concat()
     }
 
+    /// The key of an op id that outlives its op.
+    pub(crate) fn remembered(&self, seq: u64) -> Vec<u8> {
+        let mut key = self.remembered.clone();
+        pack_into(&(seq,), &mut key);
+        key
+    }
+
+    /// The sequence number in the key of an op id that outlives its op; `None` for any other key.
+    pub(crate) fn remembered_seq_of(&self, key: &[u8]) -> Option<u64> {
+        seq_after(&self.remembered, key)
+    }
+
+    /// The key of a file.
+    pub(crate) fn blob(&self, hash: &FileHash) -> Vec<u8> {
+        let mut key = self.blob.clone();
+        pack_into(&(&hash.as_bytes()[..],), &mut key);
+        key
+    }
+
+    /// The key of a piece of a file.
+    pub(crate) fn chunk(&self, hash: &FileHash, index: u64) -> Vec<u8> {
+        let mut key = self.chunk.clone();
+        pack_into(&(&hash.as_bytes()[..], index), &mut key);
+        key
+    }
+
+    /// The range of the pieces of a file.
+    pub(crate) fn chunks(&self, hash: &FileHash) -> Range<Vec<u8>> {
+        let mut begin = self.chunk.clone();
+        pack_into(&(&hash.as_bytes()[..],), &mut begin);
+        let mut end = begin.clone();
+        begin.push(0x14);
+        end.push(0x1D);
+        begin..end
+    }
+
     /// The sequence number in the key of an op; `None` for any other key.
     pub(crate) fn seq_of(&self, key: &[u8]) -> Option<u64> {
-        let (code, digits) = key.strip_prefix(&*self.log)?.split_first()?;
-        if usize::from(*code) != 0x14 + digits.len() || digits.len() > 8 {
-            return None;
-        }
-        Some(digits.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        seq_after(&self.log, key)
     }
 
     /// The key under which the reply to a batch with an op id is kept.
@@ -153,6 +208,15 @@ impl Keyspace {
         pack_into(&(device.as_bytes(), op_id.as_bytes()), &mut key);
         key
     }
+}
+
+/// The sequence number that is all of a key after a prefix.
+fn seq_after(prefix: &[u8], key: &[u8]) -> Option<u64> {
+    let (code, digits) = key.strip_prefix(prefix)?.split_first()?;
+    if usize::from(*code) != 0x14 + digits.len() || digits.len() > 8 {
+        return None;
+    }
+    Some(digits.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 #[cfg(test)]

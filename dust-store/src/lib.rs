@@ -25,11 +25,12 @@
 //! |---|---|
 //! | `database`, `any`, `copy` | one engine, many stores |
 //! | `embedded` | a store as a [`Transport`](dust_transport::transport::Transport) |
-//! | `store`, `list`, `assemble`, `log`, `diff`, `snapshot` | the reads |
+//! | `store`, `list`, `assemble`, `content`, `log`, `snapshot`, `status` | the reads |
+//! | `history`, `diff`, `rollback` | states of the past |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
-//! | `draft`, `precondition`, `apply` | what a batch does, seen before it is committed |
+//! | `draft`, `leaf`, `blob`, `precondition`, `apply` | what a batch does, seen before it is committed |
 //! | `page` | how much is read at once |
-//! | `dedup` | how long op ids are remembered |
+//! | `dedup`, `retention` | how long op ids are remembered, and ops |
 //! | `feed`, `subscription` | the events of what was committed |
 //! | `keyspace`, [`codec`] | keys and values, byte by byte |
 //! | `error` | failures of the layer as errors of the transport |
@@ -37,9 +38,11 @@
 mod any;
 mod apply;
 mod assemble;
+mod blob;
 mod clock;
 #[doc(hidden)]
 pub mod codec;
+mod content;
 mod copy;
 mod database;
 mod dedup;
@@ -50,7 +53,9 @@ mod embedded;
 mod error;
 mod feed;
 mod group;
+mod history;
 mod keyspace;
+mod leaf;
 mod list;
 mod log;
 mod name;
@@ -58,8 +63,11 @@ mod options;
 mod page;
 mod precondition;
 mod relay;
+mod retention;
+mod rollback;
 mod sequencer;
 mod snapshot;
+mod status;
 mod store;
 mod subscription;
 
@@ -75,5 +83,7 @@ pub use dust_layer::engine::foundationdb;
 pub use embedded::Embedded;
 pub use log::Logged;
 pub use name::StoreName;
-pub use options::Options;
+pub use options::{Options, Retention};
+pub use rollback::RolledBack;
 pub use snapshot::Snapshot;
+pub use status::Status;

@@ -3,12 +3,20 @@
 use dust_layer::Transaction;
 use dust_transport::model::{Action, Op, Path, Precondition, Seq};
 
-use crate::codec::Leaf;
+use crate::apply::is_fenced;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal};
 
-/// Checks the precondition of an op against the store as the ops before it have left it.
-pub(crate) async fn check<T: Transaction>(draft: &mut Draft<'_, T>, op: &Op) -> Result<(), Halt> {
+/// Checks the precondition of an op, and then its fence, against the store as the ops before it have left it.
+pub(crate) async fn check<T: Transaction>(draft: &mut Draft<'_, T>, op: &Op, now_ms: u64) -> Result<(), Halt> {
+    check_precondition(draft, op).await?;
+    match &op.fence {
+        Some(fence) => is_fenced(draft, fence, now_ms).await,
+        None => Ok(()),
+    }
+}
+
+async fn check_precondition<T: Transaction>(draft: &mut Draft<'_, T>, op: &Op) -> Result<(), Halt> {
     let path = &op.path;
     match &op.precondition {
         Precondition::None => Ok(()),
@@ -65,10 +73,7 @@ fn unsupported(code: &'static str, action: &Action) -> Halt {
 
 /// The revision of the leaf exactly at the path.
 async fn leaf_revision<T: Transaction>(draft: &Draft<'_, T>, path: &Path) -> Result<Option<Seq>, Halt> {
-    let Some(bytes) = draft.get(&draft.keys().leaf(path.as_str())).await? else {
-        return Ok(None);
-    };
-    Ok(Some(Seq(Leaf::decode(&bytes).map_err(Refusal::leaf)?.revision)))
+    Ok(draft.leaf(path).await?.map(|(_, revision, _)| Seq(revision)))
 }
 
 /// Whether nothing is at and below the root. What is found absent here is not read again by the sets that follow.

@@ -13,20 +13,32 @@ use std::task::{Context, Poll};
 
 use dust_layer::Engine;
 use dust_transport::error::{Error, ErrorKind, Outcome};
-use dust_transport::model::{Batch, DeviceId};
+use dust_transport::model::{Batch, DeviceId, FileHash};
 use dust_transport::transport::Written;
 use tokio::sync::{Notify, oneshot};
 
 use crate::drive::block_on;
 use crate::relay::{Relay, Running};
+use crate::rollback::Target;
 use crate::store::Store;
 
-/// A batch that waits for its group.
+/// Something that waits for its group.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) batch: Batch,
+    pub(crate) work: Work,
     pub(crate) device: DeviceId,
     pub(crate) reply: oneshot::Sender<Result<Written, Error>>,
+}
+
+/// What is to be done. All that writes a store goes this way, so that nothing is ever in conflict on one node.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// To commit a batch; with the hash of each file that it puts, in order.
+    Batch { batch: Batch, hashes: Vec<FileHash> },
+    /// To bring a state of the past back.
+    Rollback(Target),
+    /// To take some of the ops up to here out of the log.
+    Compact { through: u64 },
 }
 
 #[derive(Default)]
@@ -141,13 +153,13 @@ fn finish<E: Engine>(store: Arc<Store<E>>) {
     }
 }
 
-/// Queues a batch and waits until it is durable.
-pub(crate) async fn write<E: Engine>(store: &Arc<Store<E>>, device: &DeviceId, batch: Batch) -> Result<Written, Error> {
+/// Queues a piece of work and waits until it is durable.
+pub(crate) async fn run<E: Engine>(store: &Arc<Store<E>>, device: &DeviceId, work: Work) -> Result<Written, Error> {
     let _writer = Writer::new(store);
     let waiter = store.sequencer.relay.join();
     let (reply, mut answer) = oneshot::channel();
     store.sequencer.queue().push_back(Pending {
-        batch,
+        work,
         device: device.clone(),
         reply,
     });

@@ -118,7 +118,7 @@ impl<E: Engine> AnyState for State<E> {
             let end = self.store.keys.leaves().end;
             let page = self.transaction.get_range(read(begin, &end, limit)).await;
             // Reads of what is in memory do not wait, and a store may be large.
-            crate::diff::pause().await;
+            crate::history::pause().await;
             page.map_err(of_read)
         })
     }

@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dust_layer::{Engine, Error as LayerError, Isolation, Tenant, Transaction, transact};
 use dust_transport::error::{Error, ErrorKind};
-use dust_transport::model::{Batch, DeviceId, Entry, Path, Seq, Value};
+use dust_transport::model::{Action, Batch, DeviceId, Entry, FileHash, Path, Seq, Value};
 use dust_transport::transport::Written;
 
-use crate::codec::{FORMAT, Head, Leaf};
+use sha2::{Digest, Sha256};
+
+use crate::codec::{FORMAT, FORMAT_1, Head, Leaf};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
 use crate::feed::Feed;
 use crate::keyspace::Keyspace;
 use crate::options::Options;
-use crate::sequencer::{self, Sequencer};
+use crate::page;
+use crate::sequencer::{self, Sequencer, Work};
 use crate::{StoreName, assemble};
 
 /// A store on one tenant of an engine, with its sequencer.
@@ -23,11 +26,14 @@ pub(crate) struct Store<E: Engine> {
     pub(crate) name: StoreName,
     pub(crate) engine: E,
     pub(crate) keys: Keyspace,
+    pub(crate) base_keys: Keyspace,
     pub(crate) options: Options,
     pub(crate) sequencer: Sequencer,
     pub(crate) feed: Feed,
     /// When the next op id may be forgotten; a note, so that not every commit has to read for it.
     prune_from_ms: AtomicU64,
+    /// When the next op may be folded into the base; a note as well.
+    retain_from_ms: AtomicU64,
 }
 
 impl<E: Engine> Store<E> {
@@ -55,11 +61,13 @@ impl<E: Engine> Store<E> {
         Ok(Arc::new(Self {
             name,
             engine: engine.clone(),
+            base_keys: keys.base(),
             keys,
             options,
             sequencer: Sequencer::default(),
             feed: Feed::new(head.seq),
             prune_from_ms: AtomicU64::new(0),
+            retain_from_ms: AtomicU64::new(0),
         }))
     }
 
@@ -71,6 +79,14 @@ impl<E: Engine> Store<E> {
         self.prune_from_ms.store(prune_from_ms, Ordering::Relaxed);
     }
 
+    pub(crate) fn retain_from_ms(&self) -> u64 {
+        self.retain_from_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_retain_from_ms(&self, retain_from_ms: u64) {
+        self.retain_from_ms.store(retain_from_ms, Ordering::Relaxed);
+    }
+
     /// Commits a batch.
     pub(crate) async fn write(self: &Arc<Self>, device: &DeviceId, batch: Batch) -> Result<Written, Error> {
         if batch.ops.is_empty() {
@@ -80,18 +96,40 @@ impl<E: Engine> Store<E> {
             let detail = format!("a batch has at most {} ops", self.options.batch_ops_max);
             return Err(Refusal::invalid("invalid_params", detail).into_error());
         }
-        sequencer::write(self, device, batch).await
+        // Hashed here and not in its group, which others wait for.
+        let mut hashes = Vec::new();
+        for (index, op) in batch.ops.iter().enumerate() {
+            if let Action::PutFile { content, .. } = &op.action {
+                let bytes_max = self.options.file_bytes_max;
+                if content.len() > bytes_max {
+                    return Err(Refusal::file_too_large(content.len(), bytes_max).at(index, &op.path));
+                }
+                hashes.push(FileHash(Sha256::digest(content).into()));
+            }
+        }
+        sequencer::run(self, device, Work::Batch { batch, hashes }).await
+    }
+
+    /// Takes the ops up to one out of the log, and tells where it now begins.
+    pub(crate) async fn compact(self: &Arc<Self>, device: &DeviceId, through: u64) -> Result<Seq, Error> {
+        loop {
+            let head = self.stored_head().await?;
+            if head.compacted >= through.min(head.seq) {
+                return Ok(Seq(head.compacted));
+            }
+            let through = through.min(head.seq);
+            sequencer::run(self, device, Work::Compact { through }).await?;
+        }
+    }
+
+    pub(crate) async fn stored_head(&self) -> Result<Head, Error> {
+        let stored = self.engine.begin().get(self.keys.head(), Isolation::Snapshot).await;
+        decode_head(stored.map_err(of_read)?.as_deref())
     }
 
     /// The last sequence number, also if another node wrote it.
     pub(crate) async fn head(&self) -> Result<Seq, Error> {
-        let stored = self
-            .engine
-            .begin()
-            .get(self.keys.head(), Isolation::Snapshot)
-            .await
-            .map_err(of_read)?;
-        Ok(Seq(decode_head(stored.as_deref())?.seq))
+        Ok(Seq(self.stored_head().await?.seq))
     }
 
     /// Reads the leaf at the path, or what is below it as a map.
@@ -145,13 +183,15 @@ impl<E: Engine> Store<E> {
 /// The storage whose tenants are the stores.
 pub(crate) const STORAGE_ID: &str = "dust";
 
-/// The stored head, or the format found if it is another one. Writes the format into an empty tenant, and nothing else.
+/// The stored head, or the format found if it is another one. Writes the format into an empty tenant, brings a store of
+/// the format before up to date, and changes nothing else.
 async fn check_format<T: Transaction>(
     transaction: &T,
     keys: &Keyspace,
 ) -> Result<Result<Option<Vec<u8>>, Vec<u8>>, LayerError> {
     match transaction.get(keys.format(), Isolation::Serializable).await? {
         Some(found) if found == FORMAT => Ok(Ok(transaction.get(keys.head(), Isolation::Snapshot).await?)),
+        Some(found) if found == FORMAT_1 => Ok(Ok(upgrade(transaction, keys).await?)),
         Some(found) => Ok(Err(found)),
         None => {
             let tenant = keys.tenant();
@@ -166,6 +206,29 @@ async fn check_format<T: Transaction>(
             Ok(Ok(None))
         }
     }
+}
+
+/// Counts the leaves of a store of the format before, once, and gives its head.
+async fn upgrade<T: Transaction>(transaction: &T, keys: &Keyspace) -> Result<Option<Vec<u8>>, LayerError> {
+    let stored = transaction.get(keys.head(), Isolation::Serializable).await?;
+    let head = stored.as_deref().map(Head::decode_1);
+    let Some(Ok(mut head)) = head else {
+        if head.is_none() {
+            transaction.set(keys.format(), FORMAT);
+        }
+        // What does not decode is left as it is; whoever reads it is told.
+        return Ok(stored);
+    };
+    let (end, mut next) = (keys.leaves().end, Some(keys.leaves().start));
+    let mut limit = page::FIRST_ITEMS;
+    while let Some(begin) = next {
+        let page = transaction.get_range(read(&begin, &end, limit)).await?;
+        head.entries += page.len() as u64;
+        (next, limit) = page::after(&page);
+    }
+    transaction.set(keys.head(), &head.encode());
+    transaction.set(keys.format(), FORMAT);
+    Ok(Some(head.encode()))
 }
 
 /// The head of a store, which has none before its first op.

@@ -11,17 +11,18 @@ use std::task::{Context, Poll};
 
 use dust_layer::{Engine, Error as LayerError, Isolation, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{DeviceId, Event, OpId, Path, Seq, Value};
+use dust_transport::model::{DeviceId, Event, OpId, OpKind, Path, Seq, Value};
 use dust_transport::transport::{EventStream, Interest, Signal, Start, Subscribe};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
+use crate::apply::shown;
 use crate::codec::{Head, Record};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
 use crate::page;
-use crate::store::Store;
+use crate::store::{Store, decode_head};
 
 /// The most events taken from the recent ones at once.
 const RECENT_EVENTS: usize = 256;
@@ -82,7 +83,7 @@ impl<E: Engine> Store<E> {
         let Some(store) = weak.upgrade() else { return Ok(()) };
         let transaction = store.engine.begin();
         let (stored, watch) = (
-            store.stored_head(&transaction).await?,
+            store.seen_head(&transaction).await?,
             transaction.watch(store.keys.head()),
         );
         transaction.commit().await?;
@@ -96,14 +97,14 @@ impl<E: Engine> Store<E> {
         };
         idle.await;
         if let Some(store) = weak.upgrade() {
-            let head = store.stored_head(&store.engine.begin()).await?;
+            let head = store.seen_head(&store.engine.begin()).await?;
             store.feed.advance(head);
         }
         Ok(())
     }
 
     /// The stored head; 0 if it cannot be read as one, which those find out who need it.
-    async fn stored_head(&self, transaction: &E::Transaction) -> Result<u64, LayerError> {
+    async fn seen_head(&self, transaction: &E::Transaction) -> Result<u64, LayerError> {
         let stored = transaction.get(self.keys.head(), Isolation::Snapshot).await?;
         Ok(stored
             .as_deref()
@@ -124,11 +125,34 @@ impl<E: Engine> Store<E> {
         let mut events = Vec::with_capacity(page.len());
         for (expected, (key, value)) in (after + 1..).zip(&page) {
             if self.keys.seq_of(key) != Some(expected) {
-                return Err(corrupt(format!("the op {expected} is missing in the log")));
+                return Err(self.gap(&transaction, expected).await);
             }
             events.push(Arc::new(event(expected, value)?));
         }
+        if events.is_empty() && limit > 0 {
+            // Nothing follows, or nothing is there because the log has been compacted to its very end.
+            let head = transaction
+                .get(self.keys.head(), Isolation::Snapshot)
+                .await
+                .map_err(of_read)?;
+            if decode_head(head.as_deref())?.compacted > after {
+                return Err(self.gap(&transaction, after + 1).await);
+            }
+        }
         Ok(events)
+    }
+
+    /// Why an op is not in the log.
+    pub(crate) async fn gap(&self, transaction: &E::Transaction, missing: u64) -> Error {
+        let stored = transaction.get(self.keys.head(), Isolation::Snapshot).await;
+        match stored
+            .map_err(of_read)
+            .and_then(|stored| decode_head(stored.as_deref()))
+        {
+            Ok(head) if head.compacted >= missing => Refusal::compacted(head.compacted).into_error(),
+            Ok(_) => corrupt(format!("the op {missing} is missing in the log")),
+            Err(error) => error,
+        }
     }
 }
 
@@ -137,12 +161,17 @@ pub(crate) fn event(seq: u64, bytes: &[u8]) -> Result<Event, Error> {
     let record =
         Record::decode(bytes).map_err(|error| corrupt(format!("the op {seq} does not decode")).with_source(error))?;
     let of_id = |error| corrupt(format!("the op {seq} has no valid id")).with_source(error);
+    let value = record.value.map(|text| Value::from_trusted_json(text.into()));
+    let value = match record.kind {
+        OpKind::Set | OpKind::Merge => value.as_ref().map(shown),
+        _ => value,
+    };
     Ok(Event {
         seq: Seq(seq),
         kind: record.kind,
         path: Path::parse(record.path)
             .map_err(|error| corrupt(format!("the op {seq} has no valid path")).with_source(error))?,
-        value: record.value.map(|text| Value::from_trusted_json(text.into())),
+        value,
         device: DeviceId::new(record.device).map_err(of_id)?,
         op_id: record.op_id.map(OpId::new).transpose().map_err(of_id)?,
     })
@@ -191,6 +220,15 @@ impl<E: Engine> Cursor<E> {
         }
     }
 
+    /// Goes on after the head, since the ops before it are no longer all there.
+    async fn start_anew(&mut self) -> Result<(), Error> {
+        self.seq = self.store.head().await?.0;
+        let through = Seq(self.seq);
+        self.ready.push_back(Signal::Resync { through });
+        self.say_caught_up();
+        Ok(())
+    }
+
     fn say_caught_up(&mut self) {
         if let Some(through) = self.past_end.take_if(|end| *end <= self.seq) {
             self.ready.push_back(Signal::CaughtUp { through: Seq(through) });
@@ -206,7 +244,13 @@ impl<E: Engine> Cursor<E> {
         {
             return Ok(events);
         }
-        let events = self.store.events(self.seq, self.page_records).await?;
+        let events = match self.store.events(self.seq, self.page_records).await {
+            Err(error) if error.code() == "compacted" => {
+                self.start_anew().await?;
+                return Ok(Vec::new());
+            }
+            events => events?,
+        };
         if events.is_empty() {
             return Err(corrupt(format!("the log ends at {} before the head", self.seq)));
         }

@@ -1,7 +1,7 @@
 //! The decoders of what a store keeps take any bytes; what they take has one encoding, and is those bytes.
 #![no_main]
 
-use dust_store::codec::{Head, Leaf, Record, Reply};
+use dust_store::codec::{Blob, Head, Leaf, Record, Remembered, Reply};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -15,10 +15,16 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(head) = Head::decode(bytes) {
         assert_eq!(head.encode(), bytes);
-        assert!(head.pruned <= head.seq);
+        assert!(head.pruned <= head.seq && head.compacted <= head.seq);
     }
     if let Ok(reply) = Reply::decode(bytes) {
         assert_eq!(reply.encode(), bytes);
         assert!(reply.count > 0 && reply.first.checked_add(reply.count).is_some());
+    }
+    if let Ok(blob) = Blob::decode(bytes) {
+        assert_eq!(blob.encode(), bytes);
+    }
+    if let Ok(remembered) = Remembered::decode(bytes) {
+        assert_eq!(remembered.encode(), bytes);
     }
 });

@@ -230,7 +230,7 @@ impl Raw {
             }
             let head = Head {
                 seq: u64::from(u32::MAX),
-                pruned: 0,
+                ..Head::default()
             };
             table.insert(&*self.head_key(), &*head.encode())?;
         }

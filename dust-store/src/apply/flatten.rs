@@ -5,49 +5,51 @@ use dust_transport::model::{Path, Value, ValueKind};
 use super::refuse_lease;
 use crate::error::Refusal;
 
-/// A map as the leaves that it becomes.
-#[derive(Debug, Default)]
-pub(super) struct Flat {
-    pub(super) leaves: Vec<(Path, Value, ValueKind)>,
-    /// The map as its event shows it, where that is not the map as it came: with decimals and date-times plain.
-    pub(super) event: Option<Value>,
-}
-
-/// Flattens a map: keys become literal segments, empty maps leave nothing.
+/// The leaves that a map becomes: keys become literal segments, empty maps leave nothing.
 ///
 /// The recursion is as deep as the value, which is bounded.
-pub(super) fn leaves(path: &Path, map: &Value) -> Result<Flat, Refusal> {
+pub(crate) fn leaves(path: &Path, map: &Value) -> Result<Vec<(Path, Value, ValueKind)>, Refusal> {
     let mut leaves = Vec::new();
-    let event = collect(path, map, &mut leaves)?;
-    Ok(Flat { leaves, event })
+    collect(path, map, &mut leaves)?;
+    Ok(leaves)
 }
 
-fn collect(path: &Path, map: &Value, leaves: &mut Vec<(Path, Value, ValueKind)>) -> Result<Option<Value>, Refusal> {
-    let entries = map.entries().unwrap_or_default();
-    let mut plain = Vec::new();
-    for (index, (name, value)) in entries.iter().enumerate() {
-        let child = path.child(name)?;
-        let shown = match value.as_leaf() {
+/// A value as its event shows it: decimals and date-times, in the leaves that it becomes, plain.
+pub(crate) fn shown(value: &Value) -> Value {
+    plain(value).unwrap_or_else(|| value.clone())
+}
+
+/// The same if that is another value.
+///
+/// The recursion is as deep as the value, which is bounded.
+fn plain(value: &Value) -> Option<Value> {
+    if !value.json().contains("_typed") && !value.json().contains('\\') {
+        return None;
+    }
+    if let Some((leaf, kind)) = value.as_leaf() {
+        return matches!(kind, ValueKind::Decimal | ValueKind::Datetime).then_some(leaf);
+    }
+    let mut entries = value.entries().unwrap_or_default();
+    let mut changed = false;
+    for (_, value) in &mut entries {
+        if let Some(plain) = plain(value) {
+            *value = plain;
+            changed = true;
+        }
+    }
+    changed.then(|| Value::map(entries))
+}
+
+fn collect(path: &Path, map: &Value, leaves: &mut Vec<(Path, Value, ValueKind)>) -> Result<(), Refusal> {
+    for (name, value) in map.entries().unwrap_or_default() {
+        let child = path.child(&name)?;
+        match value.as_leaf() {
             Some((leaf, kind)) => {
                 refuse_lease(kind)?;
-                let shown = matches!(kind, ValueKind::Decimal | ValueKind::Datetime).then(|| leaf.clone());
                 leaves.push((child, leaf, kind));
-                shown
             }
-            None => collect(&child, value, leaves)?,
-        };
-        if let Some(shown) = shown {
-            plain.push((index, shown));
+            None => collect(&child, &value, leaves)?,
         }
     }
-    if plain.is_empty() {
-        return Ok(None);
-    }
-    let mut shown = entries;
-    for (index, value) in plain {
-        if let Some((_, slot)) = shown.get_mut(index) {
-            *slot = value;
-        }
-    }
-    Ok(Some(Value::map(shown)))
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The stored values, byte by byte. Changing one of these needs a new format version.
 
-use dust_store::codec::{DecodeError, Head, Leaf, Record, Reply};
+use dust_store::codec::{Blob, DecodeError, Head, Leaf, Record, Remembered, Reply};
 use dust_transport::model::{OpKind, ValueKind};
 use proptest::prelude::*;
 
@@ -41,8 +41,51 @@ fn values_are_these_bytes() {
     assert_eq!(hex(&delete.encode()), "010180d095ffbc3101036465760003612f62");
     assert_eq!(Record::decode(&delete.encode()), Ok(delete));
 
-    assert_eq!(hex(&Head { seq: 128, pruned: 5 }.encode()), "01800105");
-    assert_eq!(hex(&Reply { first: 7, count: 2 }.encode()), "010702");
+    let head = Head {
+        seq: 128,
+        pruned: 5,
+        compacted: 4,
+        compacted_at_ms: 300,
+        entries: 1,
+        file_bytes: 2,
+    };
+    assert_eq!(hex(&head.encode()), "0280010504ac020102");
+    assert_eq!(Head::decode(&head.encode()), Ok(head));
+    let before = Head {
+        seq: 128,
+        pruned: 5,
+        ..Head::default()
+    };
+    assert_eq!(Head::decode_1(b"\x01\x80\x01\x05"), Ok(before));
+
+    let plain = Reply {
+        first: 7,
+        count: 2,
+        done: Vec::new(),
+    };
+    assert_eq!(hex(&plain.encode()), "010702");
+    let told = Reply {
+        done: vec![(0, ""), (1, "{}")],
+        ..plain
+    };
+    assert_eq!(hex(&told.encode()), "0107020000".to_owned() + "01027b7d");
+    assert_eq!(Reply::decode(&told.encode()), Ok(told));
+
+    let blob = Blob {
+        size_bytes: 300,
+        live: 1,
+        kept: 2,
+        content_type: "a/b",
+    };
+    assert_eq!(hex(&blob.encode()), "01ac020102612f62");
+    assert_eq!(Blob::decode(&blob.encode()), Ok(blob));
+    let remembered = Remembered {
+        wall_clock_ms: 300,
+        device: "dev",
+        op_id: "op",
+    };
+    assert_eq!(hex(&remembered.encode()), "01ac02036465766f70");
+    assert_eq!(Remembered::decode(&remembered.encode()), Ok(remembered));
 }
 
 #[test]
@@ -92,8 +135,15 @@ fn what_is_no_value_is_refused() {
     ] {
         assert_eq!(Leaf::decode(bytes), Err(error), "{bytes:?}");
     }
-    assert_eq!(Head::decode(b"\x01\x01\x00\x00"), Err(DecodeError::Long));
-    assert_eq!(Head::decode(b"\x01\x01\x02"), Err(DecodeError::Shape));
+    assert_eq!(Head::decode(b"\x01\x01\x00"), Err(DecodeError::Version(1)));
+    assert_eq!(
+        Head::decode(b"\x02\x01\x00\x00\x00\x00\x00\x00"),
+        Err(DecodeError::Long)
+    );
+    assert_eq!(Head::decode(b"\x02\x01\x02\x00\x00\x00\x00"), Err(DecodeError::Shape));
+    assert_eq!(Head::decode(b"\x02\x01\x00\x02\x00\x00\x00"), Err(DecodeError::Shape));
+    assert_eq!(Reply::decode(b"\x01\x01\x01\x01\x00"), Err(DecodeError::Shape));
+    assert_eq!(Reply::decode(b"\x01\x01\x02\x01\x00\x00\x00"), Err(DecodeError::Shape));
     assert_eq!(Reply::decode(b"\x01\x01\x00"), Err(DecodeError::Shape));
     assert_eq!(
         Record::decode(b"\x01\x00\x00\x00\xff\xff\xff\xff\x7fd"),
@@ -104,9 +154,9 @@ fn what_is_no_value_is_refused() {
 proptest! {
     /// Whatever decodes encodes to the same bytes, and nothing panics.
     #[test]
-    fn decoders_are_total_and_canonical(mut bytes in prop::collection::vec(any::<u8>(), 0..40), versioned: bool) {
-        if let (true, Some(first)) = (versioned, bytes.first_mut()) {
-            *first = 1;
+    fn decoders_are_total_and_canonical(mut bytes in prop::collection::vec(any::<u8>(), 0..40), version in 0_u8..3) {
+        if let (1.., Some(first)) = (version, bytes.first_mut()) {
+            *first = version;
         }
         if let Ok(leaf) = Leaf::decode(&bytes) {
             prop_assert_eq!(&leaf.encode(), &bytes);
@@ -119,6 +169,12 @@ proptest! {
         }
         if let Ok(reply) = Reply::decode(&bytes) {
             prop_assert_eq!(&reply.encode(), &bytes);
+        }
+        if let Ok(blob) = Blob::decode(&bytes) {
+            prop_assert_eq!(&blob.encode(), &bytes);
+        }
+        if let Ok(remembered) = Remembered::decode(&bytes) {
+            prop_assert_eq!(&remembered.encode(), &bytes);
         }
     }
 }

@@ -98,15 +98,15 @@ async fn store_of_another_format_is_left_alone() {
     let transaction = engine.begin();
     assert_eq!(
         transaction.get(&key, Isolation::Snapshot).await.unwrap().as_deref(),
-        Some(&b"dust-store 1"[..])
+        Some(&b"dust-store 2"[..])
     );
-    transaction.set(&key, b"dust-store 2");
+    transaction.set(&key, b"dust-store 3");
     transaction.commit().await.unwrap();
 
     let before = dump(&engine).await;
     let error = Database::on(engine.clone()).store("acme/site").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format);
-    assert!(error.to_string().contains("dust-store 2"), "{error}");
+    assert!(error.to_string().contains("dust-store 3"), "{error}");
     assert_eq!(dump(&engine).await, before);
 }
 
