@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::Config;
 use crate::control::{CONTROL_STORE, Control, ControlError, Following, Store};
+use crate::http::Pages;
 use crate::limit::Limiter;
 use crate::listener::Connections;
 use crate::metrics::Metrics;
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) webhooks: Registry,
     pub(crate) sender: Sender,
+    pub(crate) pages: Pages,
     pub(crate) database: AnyDatabase,
     /// The stores that have been asked for. They stay open: to open one costs reads.
     open: RwLock<HashMap<Uuid, Embedded>>,
@@ -147,6 +149,7 @@ impl Server {
             sender,
             limiter: Limiter::new(config.rate_limits),
             metrics: Metrics::default(),
+            pages: Pages::default(),
             config,
             control,
             _following: following,

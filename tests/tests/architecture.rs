@@ -100,7 +100,7 @@ fn the_arrows_between_the_crates_are_those_of_the_design() {
         assert_eq!(house, allowed.iter().copied().collect(), "{name}");
     }
     let named: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
-    let is_part = |name: &&str| !name.starts_with("dust-tests") && *name != "dust-benches";
+    let is_part = |name: &&str| !name.starts_with("dust-tests") && !name.starts_with("dust-benches");
     let members: BTreeSet<&str> = dependencies.keys().map(String::as_str).filter(is_part).collect();
     assert_eq!(members, named, "a new crate needs its arrows here");
 }

@@ -1,5 +1,6 @@
 //! Single entries: read, written and deleted, by URL or by body.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -49,10 +50,22 @@ async fn read(call: Call) -> Result<Response, Refusal> {
 /// Writes an entry as JSON: its value is text already.
 pub(super) fn push_entry(text: &mut String, entry: &Entry) {
     text.push_str("{\"path\":");
-    text.push_str(Value::from(entry.path.as_str()).json());
+    push_path(text, &entry.path);
     text.push(',');
     push_leaf(text, entry);
     text.push('}');
+}
+
+/// Writes a path as a JSON string; most of them are one already, but for the quotes.
+pub(super) fn push_path(text: &mut String, path: &Path) {
+    let path = path.as_str();
+    if path.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        text.push_str(Value::from(path).json());
+    } else {
+        text.push('"');
+        text.push_str(path);
+        text.push('"');
+    }
 }
 
 /// Writes what an entry has beside its path.
@@ -62,7 +75,8 @@ pub(super) fn push_leaf(text: &mut String, entry: &Entry) {
     text.push_str(",\"type\":\"");
     text.push_str(entry.kind.as_str());
     text.push_str("\",\"revision\":");
-    text.push_str(&entry.revision.to_string());
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{}", entry.revision);
 }
 
 async fn put_nowhere(_: Call) -> Refusal {

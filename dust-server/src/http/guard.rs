@@ -23,21 +23,29 @@ const UNREAD_BYTES_MAX: usize = 64 << 10;
 /// The most headers of a request.
 const HEADERS_MAX: usize = 50;
 
-/// Refuses requests that are out of bounds, and drops the empty pieces of the path: `//a/` is `/a`.
-pub(super) async fn normalise(mut request: Request, next: Next) -> Response {
-    let line = request.method().as_str().len() + request.uri().to_string().len() + " HTTP/1.1 ".len();
+/// Drops the empty pieces of the path: `//a/` is `/a`. A request that is out of bounds is refused: the error is the answer.
+pub(super) fn normalise(mut request: Request) -> Result<Request, Box<Response>> {
+    let line = request.method().as_str().len() + length_of(request.uri()) + " HTTP/1.1 ".len();
     if line > LINE_BYTES_MAX {
-        return closing(Refusal::uri_too_long());
+        return Err(closing(Refusal::uri_too_long()).into());
     }
     let headers = request.headers();
     let is_long = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() > LINE_BYTES_MAX;
     if headers.len() > HEADERS_MAX || headers.iter().any(is_long) {
-        return closing(Refusal::headers_too_large());
+        return Err(closing(Refusal::headers_too_large()).into());
     }
     if let Some(uri) = without_empty_pieces(request.uri()) {
         *request.uri_mut() = uri;
     }
-    next.run(request).await
+    Ok(request)
+}
+
+/// How long a URI is as it stands in the request line: mostly it is a path and a query.
+fn length_of(uri: &Uri) -> usize {
+    match (uri.scheme(), uri.authority(), uri.path_and_query()) {
+        (None, None, Some(target)) => target.as_str().len(),
+        _ => uri.to_string().len(),
+    }
 }
 
 fn closing(refusal: Refusal) -> Response {

@@ -1,13 +1,14 @@
 //! `GET …/entries`: pages of leaves.
 
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
-use dust_transport::model::{Path, Pattern, Value};
+use dust_transport::model::{Path, Pattern};
 use dust_transport::transport::{Items, List, Order, Page, Scope, Select, Transport as _};
 
 use super::answer::{Refusal, json_text};
 use super::call::Call;
-use super::entries::push_entry;
+use super::entries::{push_entry, push_path};
 use super::query::Query;
 use crate::control;
 
@@ -19,8 +20,16 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
         return Err(Refusal::bad_request("conflicting_params", detail));
     }
     let store = call.store(control::Scope::EntriesRead).await?;
+    let (pages, name) = (&call.shared().pages, store.store_name());
+    // Read before the page, which then has at least all that was written up to here.
+    let head = store.head().await?;
+    if let Some(text) = pages.get(name, &call.query, head) {
+        return Ok(json_text(StatusCode::OK, text));
+    }
     let page = store.list(&wanted(&call.query)?).await?;
-    Ok(json_text(StatusCode::OK, text_of(&page)))
+    let text = Bytes::from(text_of(&page));
+    pages.put(name, call.query.clone(), head, text.clone());
+    Ok(json_text(StatusCode::OK, text))
 }
 
 fn wanted(query: &Query) -> Result<List, Refusal> {
@@ -86,10 +95,6 @@ fn text_of(page: &Page) -> String {
     }
     text.push('}');
     text
-}
-
-fn push_path(text: &mut String, path: &Path) {
-    text.push_str(Value::from(path.as_str()).json());
 }
 
 fn push_each<T>(text: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {

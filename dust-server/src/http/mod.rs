@@ -12,6 +12,7 @@ mod guard;
 mod import;
 mod list;
 mod log;
+mod pages;
 mod query;
 mod request_id;
 mod status;
@@ -23,11 +24,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 
 use answer::Refusal;
+pub(crate) use pages::Pages;
 
 use crate::server::Shared;
 
@@ -69,7 +71,6 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     // A router below, so that the path is put right before it is looked up.
     Router::new()
         .fallback_service(routes)
-        .layer(from_fn(guard::normalise))
         .layer(from_fn_with_state(Arc::clone(shared), request_id::answer))
 }
 

@@ -3,8 +3,8 @@
 use super::answer::Refusal;
 
 /// The parameters of a query, decoded; of two with one name the last counts.
-#[derive(Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads a query. A `%` that begins no escape stands for itself.

@@ -91,19 +91,57 @@ async fn write_until_gone(address: SocketAddr, token: String, writer: usize, rou
     acknowledged
 }
 
+/// How often the server is killed: a few times, or as often as `DUST_KILLS` says.
+fn kills() -> usize {
+    match std::env::var("DUST_KILLS") {
+        Ok(kills) => kills.parse().unwrap(),
+        Err(_) => 4,
+    }
+}
+
+/// Fails unless all that was acknowledged in a round is there, and no part of a batch without the rest.
+async fn check_round(address: SocketAddr, token: &str, round: usize, acknowledged: &[Vec<usize>]) {
+    for (writer, acknowledged) in acknowledged.iter().enumerate() {
+        let read = Request::new("GET", &format!("{ENTRIES}/r{round}/w{writer}"), token);
+        let answer = read.send(address).await.unwrap();
+        if acknowledged.is_empty() && answer.status == 404 {
+            continue;
+        }
+        ok(&answer);
+        let found = answer.json();
+        let found = found["value"].as_object().unwrap();
+        for number in acknowledged {
+            assert!(
+                found.contains_key(&number.to_string()),
+                "round {round}: {number} of {writer} is lost"
+            );
+        }
+        // At most the one that was under way is there without an answer.
+        assert!(found.len() <= acknowledged.len() + 1);
+        for batch in found.values() {
+            assert_eq!(
+                batch.as_object().unwrap().len(),
+                3,
+                "round {round}: half a batch of {writer}"
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_sigkill_and_no_batch_is_half_there() {
-    const WRITERS: usize = 8;
+    const WRITERS: usize = 64;
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
     let mut process = Process::serve(&data).await;
     let token = process.token.clone().expect("the first start prints a token");
-    for round in 0..3 {
+    let mut rounds = Vec::new();
+    for round in 0..kills() {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| tokio::spawn(write_until_gone(process.address, token.clone(), writer, round)))
             .collect();
-        // In the middle of what they do: when the first has had twenty answers.
-        let marker = format!("{ENTRIES}/r{round}/w0/20/a");
+        // In the middle of what they do: when the first has had a few answers, one more in each round.
+        let marker = format!("{ENTRIES}/r{round}/w0/{}/a", 3 + round);
         while Request::new("GET", &marker, &token)
             .send(process.address)
             .await
@@ -118,31 +156,11 @@ async fn what_was_acknowledged_survives_sigkill_and_no_batch_is_half_there() {
         }
         process = Process::serve(&data).await;
         assert_eq!(process.token, None, "a second start makes no token");
-        for (writer, acknowledged) in acknowledged.into_iter().enumerate() {
-            let read = Request::new("GET", &format!("{ENTRIES}/r{round}/w{writer}"), &token);
-            let answer = read.send(process.address).await.unwrap();
-            if acknowledged.is_empty() && answer.status == 404 {
-                continue;
-            }
-            ok(&answer);
-            let found = answer.json();
-            let found = found["value"].as_object().unwrap();
-            for number in &acknowledged {
-                assert!(
-                    found.contains_key(&number.to_string()),
-                    "round {round}: {number} of {writer} is lost"
-                );
-            }
-            // At most the one that was under way is there without an answer.
-            assert!(found.len() <= acknowledged.len() + 1);
-            for batch in found.values() {
-                assert_eq!(
-                    batch.as_object().unwrap().len(),
-                    3,
-                    "round {round}: half a batch of {writer}"
-                );
-            }
-        }
+        check_round(process.address, &token, round, &acknowledged).await;
+        rounds.push(acknowledged);
+    }
+    for (round, acknowledged) in rounds.iter().enumerate() {
+        check_round(process.address, &token, round, acknowledged).await;
     }
 }
 
