@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::payload::{self, PayloadError};
-use crate::model::{DeviceId, Envelope, Event, OpId, OpKind, Path, Seq, Value, ValueKind};
+use crate::model::{DeviceId, Entry, Envelope, Event, OpId, OpKind, Path, Seq, Value, ValueKind};
 
 /// The payload of [`SNAPSHOT`](super::SNAPSHOT): every leaf, ascending by path.
 ///
@@ -14,16 +14,18 @@ use crate::model::{DeviceId, Envelope, Event, OpId, OpKind, Path, Seq, Value, Va
 /// // As the hosted server sends it: values in the form in which it stores them.
 /// let text = r#"{"snapshot_seq":9,"entries":{"n":{"value":{"_scalar":1},"type":"counter"}}}"#;
 /// let snapshot = Snapshot::from_payload(&Value::from_json(text)?)?;
-/// assert_eq!(snapshot.entries, [("n".parse()?, Value::from(1), ValueKind::Counter)]);
-/// assert_eq!(snapshot.to_payload().json(), r#"{"snapshot_seq":9,"entries":{"n":{"value":1,"type":"counter"}}}"#);
+/// assert_eq!((&snapshot.entries[0].value, snapshot.entries[0].kind), (&Value::from(1), ValueKind::Counter));
+/// assert!(!snapshot.has_revisions);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The sequence number that it stands for.
     pub seq: Seq,
-    /// Path, value and kind of each leaf. The wire does not tell revisions.
-    pub entries: Vec<(Path, Value, ValueKind)>,
+    /// The leaves.
+    pub entries: Vec<Entry>,
+    /// The server told the revision of each leaf, which the hosted one does not; it is then the number of the snapshot.
+    pub has_revisions: bool,
 }
 
 /// The payload of [`CATCH_UP_COMPLETE`](super::CATCH_UP_COMPLETE).
@@ -134,6 +136,8 @@ struct LeafBody<'a> {
     value: &'a Value,
     #[serde(rename = "type")]
     kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<Seq>,
 }
 
 #[derive(Serialize)]
@@ -142,13 +146,17 @@ struct SnapshotBody<'a> {
     entries: Entries<'a>,
 }
 
-struct Entries<'a>(&'a [(Path, Value, ValueKind)]);
+struct Entries<'a>(&'a Snapshot);
 
 impl Serialize for Entries<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(path, value, kind)| {
-            let kind = kind.as_str();
-            (path.as_str(), LeafBody { value, kind })
+        serializer.collect_map(self.0.entries.iter().map(|entry| {
+            let body = LeafBody {
+                value: &entry.value,
+                kind: entry.kind.as_str(),
+                revision: self.0.has_revisions.then_some(entry.revision),
+            };
+            (entry.path.as_str(), body)
         }))
     }
 }
@@ -158,6 +166,7 @@ struct LeafRead {
     value: Value,
     #[serde(rename = "type")]
     kind: String,
+    revision: Option<Seq>,
 }
 
 #[derive(Deserialize)]
@@ -172,7 +181,7 @@ impl Snapshot {
     pub fn to_payload(&self) -> Value {
         payload::write(&SnapshotBody {
             snapshot_seq: self.seq.0,
-            entries: Entries(&self.entries),
+            entries: Entries(self),
         })
     }
 
@@ -183,17 +192,24 @@ impl Snapshot {
     pub fn from_payload(payload: &Value) -> Result<Self, PayloadError> {
         const WHAT: &str = "a snapshot";
         let read: SnapshotRead = payload::read(WHAT, payload)?;
-        let leaves = read.entries.into_iter().map(|(path, LeafRead { value, kind })| {
+        let seq = Seq(read.snapshot_seq);
+        let has_revisions = read.entries.values().all(|leaf| leaf.revision.is_some());
+        let leaves = read.entries.into_iter().map(|(path, leaf)| {
             let path = Path::parse(&path).map_err(|error| PayloadError::new(WHAT, error))?;
-            let (value, shown) = unwrapped(value);
-            let kind = ValueKind::from_remote(&kind, &value);
-            // Some servers name a decimal by the envelope that it was written in.
-            let kind = if kind == ValueKind::Map { shown } else { kind };
-            Ok((path, value, kind))
+            let (value, shown) = unwrapped(leaf.value);
+            let kind = ValueKind::from_remote(&leaf.kind, &value);
+            Ok(Entry {
+                path,
+                // Some servers name a decimal by the envelope that it was written in.
+                kind: if kind == ValueKind::Map { shown } else { kind },
+                value,
+                revision: leaf.revision.unwrap_or(seq),
+            })
         });
         Ok(Self {
-            seq: Seq(read.snapshot_seq),
+            seq,
             entries: leaves.collect::<Result<_, _>>()?,
+            has_revisions,
         })
     }
 }

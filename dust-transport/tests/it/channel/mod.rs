@@ -262,7 +262,7 @@ fn snapshots_are_unwrapped() {
     let shown: Vec<_> = snapshot
         .entries
         .iter()
-        .map(|(path, value, kind)| format!("{path} {value} {kind}"))
+        .map(|entry| format!("{} {} {}", entry.path, entry.value, entry.kind))
         .collect();
     assert_eq!(
         shown,
