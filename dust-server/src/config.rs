@@ -29,6 +29,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a connection may take for the head of its first request, and of each next one after the answer before it.
     pub head_timeout: Duration,
+    /// The folder for files that live as long as one request: an export as SQLite takes about the space of its store there.
+    pub temporary: PathBuf,
     /// How webhooks are delivered.
     pub webhooks: WebhookOptions,
     /// How long a server that is told to stop waits for the requests that it has taken.
@@ -132,6 +134,7 @@ impl Config {
             body_bytes_max: 8_000_000,
             body_timeout: Duration::from_mins(1),
             head_timeout: Duration::from_mins(1),
+            temporary: std::env::temp_dir(),
             webhooks: WebhookOptions::default(),
             shutdown_grace: Duration::from_secs(10),
             clock: Clock::system(),
@@ -170,6 +173,13 @@ impl Config {
     #[must_use]
     pub fn with_head_timeout(mut self, head_timeout: Duration) -> Self {
         self.head_timeout = head_timeout;
+        self
+    }
+
+    /// The same with another folder for temporary files, which must be there.
+    #[must_use]
+    pub fn with_temporary(mut self, temporary: impl Into<PathBuf>) -> Self {
+        self.temporary = temporary.into();
         self
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dust_store::{AnyDatabase, Database, Embedded, Options};
 use dust_transport::error::Error;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -21,6 +21,9 @@ use crate::limit::Limiter;
 use crate::listener::Connections;
 use crate::metrics::Metrics;
 use crate::webhook::{Registry, Sender, WEBHOOK_STORE, dispatch};
+
+/// How many exports as SQLite there are at once.
+const EXPORTS_MAX: usize = 4;
 
 /// Why a server does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) webhooks: Registry,
     pub(crate) sender: Sender,
     pub(crate) pages: Pages,
+    /// Exports that take space on the disk.
+    pub(crate) exports: Arc<Semaphore>,
     pub(crate) database: AnyDatabase,
     /// The stores that have been asked for. They stay open: to open one costs reads.
     open: RwLock<HashMap<Uuid, Embedded>>,
@@ -147,6 +152,7 @@ impl Server {
         let shared = Shared {
             webhooks,
             sender,
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             limiter: Limiter::new(config.rate_limits),
             metrics: Metrics::default(),
             pages: Pages::default(),

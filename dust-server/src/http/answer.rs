@@ -16,7 +16,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, code: &str) -> Self {
+    pub(super) fn new(status: StatusCode, code: &str) -> Self {
         Self {
             status,
             body: json!({ "error": code }),
@@ -78,11 +78,6 @@ impl Refusal {
 
     pub(super) fn headers_too_large() -> Self {
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
-    }
-
-    /// Something that the wire has, and this server not.
-    pub(super) fn not_implemented(detail: &str) -> Self {
-        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented").with("detail", detail)
     }
 
     pub(super) fn upgrade_required(ws_url: String) -> Self {

@@ -17,6 +17,7 @@ mod query;
 mod request_id;
 mod status;
 mod stores;
+mod stream;
 mod tokens;
 mod webhooks;
 

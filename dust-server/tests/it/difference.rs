@@ -343,12 +343,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     ),
     differs(
         "export-import",
-        &[5],
-        Refused(501, "not_implemented"),
-        "there is no SQLite here; JSON lines have all that it has",
-    ),
-    differs(
-        "export-import",
         &[11],
         Body(
             r#"{"items":["a/b","arr","a~1b","dec","imp/a","imp/c","imp/m/x/y","nul","old.style.key","sl/ash"],

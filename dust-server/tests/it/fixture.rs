@@ -20,7 +20,7 @@ pub(crate) struct Fixture {
     now_ms: Arc<AtomicU64>,
     server: Server,
     _stop: oneshot::Sender<()>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The start of a minute.
@@ -31,7 +31,10 @@ impl Fixture {
         let folder = TempDir::new().unwrap();
         let now_ms = Arc::new(AtomicU64::new(START_MS));
         let clock = Arc::clone(&now_ms);
+        let temporary = folder.path().join("temporary");
+        std::fs::create_dir(&temporary).unwrap();
         let config = Config::new(folder.path().join("data"))
+            .with_temporary(temporary)
             .with_listen("127.0.0.1:0".parse().unwrap())
             .with_rate_limits(rate_limits)
             .with_webhooks(WebhookOptions {
@@ -54,7 +57,7 @@ impl Fixture {
             now_ms,
             server,
             _stop: stop,
-            _folder: folder,
+            folder,
         };
         fixture.set_up().await;
         fixture
@@ -62,6 +65,11 @@ impl Fixture {
 
     pub(crate) fn control(&self) -> &Control {
         self.server.control()
+    }
+
+    /// The files of exports that are under way.
+    pub(crate) fn temporary_files(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("temporary")).unwrap().count()
     }
 
     /// Moves the clock.

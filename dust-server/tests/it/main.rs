@@ -16,4 +16,5 @@ mod process;
 mod receiver;
 mod replay;
 mod slow;
+mod sqlite;
 mod webhook;
