@@ -13,10 +13,14 @@ mod database;
 mod dedup;
 mod diff;
 mod fault;
+mod file;
 mod follow;
 mod gate;
+mod history;
 mod input;
+mod lease;
 mod model;
+mod retention;
 mod snapshot;
 
 use dust_transport::model::{Entry, Path, Pattern, Value};

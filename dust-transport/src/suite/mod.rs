@@ -43,6 +43,8 @@
 )]
 
 pub mod batch;
+pub mod file;
+pub mod lease;
 pub mod list;
 pub mod precondition;
 mod probe;
@@ -167,6 +169,32 @@ macro_rules! __transport_promises {
             subscribe::dropped_subscription_disturbs_nobody,
             subscribe::events_come_after_their_effects,
             subscribe::absent_capability_is_refused,
+            file::file_reads_back,
+            file::files_of_any_size_come_back,
+            file::parts_of_a_file_are_read,
+            file::file_is_there_while_a_leaf_is,
+            file::forged_reference_is_no_file,
+            file::file_replaces_the_subtree,
+            file::open_file_reads_to_its_end,
+            file::file_is_an_event,
+            file::repetition_gives_the_reference_again,
+            file::absent_files_are_refused,
+            lease::lease_is_a_leaf_that_tells_of_it,
+            lease::live_lease_is_held,
+            lease::occupied_path_takes_no_lease,
+            lease::ended_lease_can_be_taken,
+            lease::renewal_keeps_token_and_holder,
+            lease::lease_of_another_is_not_renewed,
+            lease::release_frees_the_lease,
+            lease::release_of_nothing_takes_no_seq,
+            lease::plain_writes_replace_a_lease,
+            lease::fence_lets_the_holder_through,
+            lease::fence_stops_everyone_else,
+            lease::precondition_comes_before_the_fence,
+            lease::one_of_many_takers_wins,
+            lease::lease_ops_are_events,
+            lease::repetition_gives_the_lease_again,
+            lease::absent_leases_are_refused,
         }
     };
 }

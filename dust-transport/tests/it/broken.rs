@@ -51,6 +51,16 @@ pub(crate) enum Fault {
     EventsTwice,
     /// The first op after a subscriber has caught up is lost to it.
     GapAtCatchUp,
+    /// Fences are not looked at.
+    NoFences,
+    /// A lease whose time is over is renewed.
+    RenewsEnded,
+    /// A release that finds nothing takes a number.
+    ReleaseCounts,
+    /// A reference that was merely set gives access to the file.
+    ForgedFiles,
+    /// A file can be read though no leaf refers to it.
+    FilesForEver,
 }
 
 #[test]
@@ -87,6 +97,11 @@ fn every_fault_is_found() {
         ),
         (Fault::EventsTwice, "subscribe::from_the_first_op"),
         (Fault::GapAtCatchUp, "subscribe::open_subscription_misses_nothing"),
+        (Fault::NoFences, "lease::fence_stops_everyone_else"),
+        (Fault::RenewsEnded, "lease::lease_of_another_is_not_renewed"),
+        (Fault::ReleaseCounts, "lease::release_of_nothing_takes_no_seq"),
+        (Fault::ForgedFiles, "file::forged_reference_is_no_file"),
+        (Fault::FilesForEver, "file::file_is_there_while_a_leaf_is"),
     ] {
         let (_, promise) = promises
             .iter()

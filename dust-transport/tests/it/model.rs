@@ -2,25 +2,33 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use bytes::Bytes;
 use dust_transport::error::{ConflictAt, Error, ErrorKind};
 use dust_transport::model::{
-    Action, Batch, DeviceId, Entry, Event, Op, OpId, Path, PathError, Precondition, Seq, Value, ValueKind,
+    Action, Batch, DeviceId, Entry, Envelope, Event, FileHash, FileRef, Lease, Op, OpId, Path, PathError, Precondition,
+    Seq, Value, ValueKind,
 };
 use dust_transport::transport::{
-    Capabilities, EventStream, Interest, Items, List, Order, Page, Scope, Select, Signal, Start, Subscribe, Transport,
-    Written,
+    Capabilities, Done, EventStream, FileContent, FileRange, Interest, Items, List, Order, Page, Scope, Select, Signal,
+    Start, Subscribe, Transport, Written,
 };
 use futures_core::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::broken::Fault;
+
+/// The clock, which stands still.
+const NOW_MS: u64 = 1_700_000_000_000;
 
 #[derive(Debug, Clone, Default)]
 struct State {
     leaves: BTreeMap<Path, (Value, ValueKind, Seq)>,
     log: Vec<Arc<Event>>,
-    replies: HashMap<OpId, Vec<Seq>>,
+    replies: HashMap<OpId, (Vec<Seq>, Vec<Done>)>,
+    files: HashMap<FileHash, (String, Bytes)>,
 }
 
 /// A store in memory.
@@ -40,10 +48,7 @@ fn invalid(code: &'static str) -> Error {
 impl Model {
     /// An empty store that keeps every rule but at most one.
     pub(crate) fn new(fault: Option<Fault>) -> Self {
-        let (device, capabilities) = (
-            DeviceId::random(),
-            Capabilities::full().with_files(false).with_leases(false),
-        );
+        let (device, capabilities) = (DeviceId::random(), Capabilities::full());
         Self {
             state: Arc::default(),
             head: watch::Sender::new(Seq(0)),
@@ -79,51 +84,63 @@ impl Model {
             .as_ref()
             .and_then(|id| state.replies.get(id))
             .filter(|_| !self.has(Fault::NoDedup));
-        if let Some(seqs) = known {
+        if let Some((seqs, done)) = known {
             return Ok(Written {
                 seqs: seqs.clone(),
-                done: Vec::new(),
+                done: done.clone(),
                 deduplicated: true,
             });
         }
         let mut next = state.clone();
-        let mut seqs = Vec::new();
+        let (mut seqs, mut done) = (Vec::new(), Vec::new());
         for (op_index, op) in batch.ops.iter().enumerate() {
             let applied = self
                 .can(op, batch.ops.len())
                 .and_then(|()| self.check(&next, op))
+                .and_then(|()| self.check_fence(&next, op))
                 .and_then(|()| self.apply(&mut next, op, batch.id.as_ref()));
             match applied {
-                Ok(seq) => seqs.push(seq),
+                Ok((seq, what)) => {
+                    seqs.push(seq);
+                    done.push(what);
+                }
                 Err(error) => {
                     if self.has(Fault::HalfBatches) {
                         *state = next;
                     }
                     let current = error.conflict().and_then(|at| at.current);
                     let op_index = if self.has(Fault::WrongOpIndex) { 0 } else { op_index };
+                    let path = error.conflict().map_or(&op.path, |at| &at.path).clone();
                     return Err(error.with_conflict(ConflictAt {
                         op_index,
-                        path: op.path.clone(),
+                        path,
                         current,
                     }));
                 }
             }
         }
-        next.replies.extend(batch.id.clone().map(|id| (id, seqs.clone())));
+        next.replies
+            .extend(batch.id.clone().map(|id| (id, (seqs.clone(), done.clone()))));
         let head = next.head();
         *state = next;
         drop(state);
         self.head.send_replace(head);
         Ok(Written {
             seqs,
-            done: Vec::new(),
+            done,
             deduplicated: false,
         })
     }
 
     /// Whether the op is among what the store declares.
     fn can(&self, op: &Op, ops: usize) -> Result<(), Error> {
-        let has_op = self.capabilities.value_ops || matches!(op.action, Action::Set(_) | Action::Delete);
+        let has_action = match op.action {
+            Action::Set(_) | Action::Delete => true,
+            Action::PutFile { .. } => self.capabilities.files,
+            Action::Lease { .. } | Action::Renew { .. } | Action::Release { .. } => self.capabilities.leases,
+            _ => self.capabilities.value_ops,
+        };
+        let has_op = has_action && (op.fence.is_none() || self.capabilities.leases);
         let absent_among_several = op.precondition == Precondition::Absent && ops > 1;
         if has_op && (self.capabilities.absent_in_batches || !absent_among_several) {
             Ok(())
@@ -182,10 +199,12 @@ impl Model {
         }
     }
 
-    fn apply(&self, state: &mut State, op: &Op, op_id: Option<&OpId>) -> Result<Seq, Error> {
+    fn apply(&self, state: &mut State, op: &Op, op_id: Option<&OpId>) -> Result<(Seq, Done), Error> {
+        let mut done = Done::Applied;
         let seq = Seq(state.head().0 + 1);
         let current = state.leaves.get(&op.path).map(|(value, _, _)| value.clone());
         let told = match &op.action {
+            Action::Set(value) if value.envelope() == Some(Envelope::Lease) => return Err(invalid("invalid_params")),
             Action::Set(value) => {
                 let mut leaves = flatten(&op.path, value)?;
                 self.bend(&mut leaves, value);
@@ -245,6 +264,31 @@ impl Model {
                 state.put(vec![(op.path.clone(), list.clone(), ValueKind::Set)], seq);
                 Some(list)
             }
+            Action::PutFile {
+                content,
+                filename,
+                content_type,
+            } => {
+                let file = Self::put_file(state, content, filename.as_ref(), content_type.as_ref());
+                state.clear_below(&op.path, false);
+                state.put(vec![(op.path.clone(), file.to_value(), ValueKind::File)], seq);
+                done = Done::Stored(file.clone());
+                Some(file.to_value())
+            }
+            Action::Lease { .. } | Action::Renew { .. } => {
+                let lease = self.lease(state, op, seq)?;
+                state.put(vec![(op.path.clone(), lease.to_value(), ValueKind::Lease)], seq);
+                done = Done::Leased(lease.clone());
+                Some(lease.to_value())
+            }
+            Action::Release { token } => {
+                if state.lease(&op.path).is_none_or(|lease| lease.token != *token) {
+                    let seq = if self.has(Fault::ReleaseCounts) { seq } else { Seq(0) };
+                    return Ok((seq, Done::NotReleased));
+                }
+                state.leaves.remove(&op.path);
+                None
+            }
             other => panic!("{other:?} is not modelled"),
         };
         state.log.push(Arc::new(Event {
@@ -255,7 +299,101 @@ impl Model {
             device: self.device.clone(),
             op_id: op_id.cloned(),
         }));
-        Ok(seq)
+        Ok((seq, done))
+    }
+
+    fn check_fence(&self, state: &State, op: &Op) -> Result<(), Error> {
+        let Some(fence) = op.fence.as_ref().filter(|_| !self.has(Fault::NoFences)) else {
+            return Ok(());
+        };
+        let lease = state.lease(&fence.key).filter(|lease| lease.token == fence.token);
+        if lease.is_some_and(|lease| lease.is_live(NOW_MS)) {
+            return Ok(());
+        }
+        let at = ConflictAt {
+            op_index: 0,
+            path: fence.key.clone(),
+            current: None,
+        };
+        Err(Error::new(ErrorKind::Conflict, "fenced", "").with_conflict(at))
+    }
+
+    /// The lease that an op leads to.
+    fn lease(&self, state: &State, op: &Op, seq: Seq) -> Result<Lease, Error> {
+        let found = state.leaves.get(&op.path).map(|(_, _, revision)| *revision);
+        let refuse = |code: &'static str| {
+            let at = ConflictAt {
+                op_index: 0,
+                path: op.path.clone(),
+                current: found,
+            };
+            Err(Error::new(ErrorKind::Conflict, code, "").with_conflict(at))
+        };
+        let end = |ttl: Duration| NOW_MS + u64::try_from(ttl.as_millis()).expect("a short time");
+        let current = state.lease(&op.path);
+        match (&op.action, current) {
+            (Action::Lease { .. }, None) if found.is_some() => refuse("occupied"),
+            (Action::Lease { .. }, Some(lease)) if lease.is_live(NOW_MS) => refuse("held"),
+            (Action::Lease { holder, ttl }, _) => Ok(Lease {
+                holder: holder.clone(),
+                token: seq.0,
+                expires_at_ms: end(*ttl),
+            }),
+            (Action::Renew { token, ttl }, Some(lease))
+                if lease.token == *token && (lease.is_live(NOW_MS) || self.has(Fault::RenewsEnded)) =>
+            {
+                Ok(Lease {
+                    expires_at_ms: end(*ttl),
+                    ..lease
+                })
+            }
+            _ => refuse("not_held"),
+        }
+    }
+
+    fn put_file(
+        state: &mut State,
+        content: &Bytes,
+        filename: Option<&String>,
+        content_type: Option<&String>,
+    ) -> FileRef {
+        let content_type = content_type.map_or(FileRef::CONTENT_TYPE_DEFAULT, String::as_str);
+        let hash = FileHash(Sha256::digest(content).into());
+        let kept = (content_type.to_owned(), content.clone());
+        state.files.entry(hash).or_insert(kept);
+        FileRef {
+            hash,
+            size_bytes: content.len() as u64,
+            content_type: content_type.to_owned(),
+            filename: filename.cloned(),
+            uploaded_at: "2026-11-22T07:40:56.952230Z".to_owned(),
+        }
+    }
+
+    /// A file to which a leaf refers, cut to the range and into pieces.
+    fn open_file(&self, hash: &FileHash, range: &FileRange) -> Option<FileContent> {
+        let state = self.state();
+        let refers = |(value, kind, _): &(Value, ValueKind, Seq)| {
+            (*kind == ValueKind::File || self.has(Fault::ForgedFiles))
+                && FileRef::from_value(value).is_some_and(|file| file.hash == *hash)
+        };
+        let (content_type, content) = state.files.get(hash)?;
+        if !state.leaves.values().any(refers) && !self.has(Fault::FilesForEver) {
+            return None;
+        }
+        let range = range.within(content.len() as u64);
+        let place = |at: u64| usize::try_from(at).expect("a place in the file");
+        let part = content.slice(place(range.start)..place(range.end));
+        let pieces: Vec<_> = part
+            .chunks(1000)
+            .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+            .collect();
+        Some(FileContent {
+            content_type: content_type.clone(),
+            size_bytes: content.len() as u64,
+            range,
+            body: Box::pin(futures_util::stream::iter(pieces)),
+        })
     }
 
     /// Breaks what a set stores.
@@ -426,6 +564,12 @@ impl Follower {
 }
 
 impl State {
+    /// The lease at a path, live or not.
+    fn lease(&self, at: &Path) -> Option<Lease> {
+        let (value, kind, _) = self.leaves.get(at)?;
+        Lease::from_value(value).filter(|_| *kind == ValueKind::Lease)
+    }
+
     fn head(&self) -> Seq {
         Seq(self.log.len() as u64)
     }
@@ -518,6 +662,20 @@ impl Transport for Model {
 
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>> {
         Box::pin(async move { self.commit(&batch) })
+    }
+
+    fn read_file<'a>(
+        &'a self,
+        hash: &'a FileHash,
+        range: FileRange,
+    ) -> BoxFuture<'a, Result<Option<FileContent>, Error>> {
+        Box::pin(async move {
+            if self.capabilities.files {
+                Ok(self.open_file(hash, &range))
+            } else {
+                Err(Error::new(ErrorKind::NotSupported, "not_supported", ""))
+            }
+        })
     }
 
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {
