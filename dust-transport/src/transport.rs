@@ -223,7 +223,8 @@ pub struct Capabilities {
     pub value_ops: bool,
     /// `Precondition::Absent` works for an op among several; if not, it is `NotSupported` there.
     pub absent_in_batches: bool,
-    /// Files can be put and read; if not, `PutFile` and `read_file` are `NotSupported`.
+    /// Files can be put and read; if not, `PutFile` is `NotSupported`, and so is `read_file`, unless the transport says that it
+    /// reads what others put.
     pub files: bool,
     /// `Lease`, `Renew`, `Release` and fences are there; if not, they are `NotSupported`.
     pub leases: bool,

@@ -8,6 +8,7 @@ mod condition;
 mod diff;
 mod entries;
 mod export;
+mod files;
 mod guard;
 mod import;
 mod list;
@@ -58,6 +59,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             "/api/stores/{org}/{store}/webhooks/{id}/deliveries",
             get(webhooks::deliveries),
         )
+        .route("/api/files/{hash}", get(files::read))
         .route("/api/tokens", get(tokens::list).post(tokens::create))
         .route("/api/tokens/{id}", delete(tokens::revoke))
         .route_layer(from_fn_with_state(Arc::clone(shared), guard::admit));

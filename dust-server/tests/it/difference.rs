@@ -424,5 +424,4 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
 pub(crate) const NOT_BUILT_CASES: &[(&str, &[usize], &str)] = &[
     ("misc-routes", &[5], "the OpenAPI document is not built"),
     ("misc-routes", &[6, 7, 8], "MCP and OAuth are not part of this server"),
-    ("misc-routes", &[9, 10, 11], "files are not built"),
 ];

@@ -9,6 +9,7 @@ mod client;
 mod difference;
 mod dump;
 mod exchange;
+mod file;
 mod fixture;
 mod node;
 mod over_http;

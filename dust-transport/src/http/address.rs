@@ -4,7 +4,7 @@ use reqwest::Url;
 
 use super::option::HttpOptions;
 use crate::error::{Error, ErrorKind};
-use crate::model::Path;
+use crate::model::{FileHash, Path};
 
 /// A server accepts request lines of some 10,000 bytes; what is longer travels in a body.
 const PATH_BYTES_MAX: usize = 8_000;
@@ -53,6 +53,14 @@ impl Address {
             base.as_str().trim_end_matches('/')
         );
         Ok(Self { entries, base })
+    }
+
+    /// The address of a file.
+    pub(super) fn file(&self, hash: &FileHash) -> Result<Url, Error> {
+        parse(&format!(
+            "{}/api/files/{hash}",
+            self.base.as_str().trim_end_matches('/')
+        ))
     }
 
     /// `/entries`, or what is at a fixed name below it.

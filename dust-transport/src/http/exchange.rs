@@ -7,12 +7,16 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName
 use reqwest::{Client, Method, Response, Url};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::time::timeout;
 
 use super::address::is_same_server;
 use super::failure::{refusal, unreadable};
 use super::option::HttpOptions;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::model::Path;
+
+/// The longest time for a whole file: each piece has the time of an answer, so this ends only what never does.
+const BODY_TIMEOUT: Duration = Duration::from_hours(24 * 7);
 
 /// How many redirects within the server are followed.
 const REDIRECTS_MAX: usize = 3;
@@ -46,6 +50,15 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// An earlier attempt of this write may have been applied.
     pub(super) uncertain: bool,
+}
+
+/// An answer whose body has not arrived yet, or that is none of the expected.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// A status of success.
+    Content(Response),
+    /// Any other below 500 but 429.
+    Refused(Answer),
 }
 
 /// Sends requests with a token.
@@ -118,6 +131,8 @@ impl Exchange {
             .default_headers(headers)
             .user_agent(&options.user_agent)
             .connect_timeout(options.connect_timeout)
+            // Our server closes an idle connection after a minute; a write must not meet that.
+            .pool_idle_timeout(Duration::from_secs(30))
             .timeout(options.response_timeout)
             // Both are decided here, by what the request does.
             .redirect(reqwest::redirect::Policy::none())
@@ -134,15 +149,31 @@ impl Exchange {
 
     /// Sends a request, several times if need be, until there is an answer.
     pub(super) async fn send(&self, request: Request) -> Result<Answer, Error> {
+        let (answer, uncertain) = self.settle(&request, || self.attempt(&request)).await?;
+        Ok(Answer { uncertain, ..answer })
+    }
+
+    /// Sends a request that reads, several times if need be, until an answer begins.
+    pub(super) async fn open(&self, request: Request) -> Result<Opened, Error> {
+        let (opened, _) = self.settle(&request, || self.begin(&request)).await?;
+        Ok(opened)
+    }
+
+    /// Makes attempts until one has an answer, and says whether one before it may have been applied.
+    async fn settle<T, F>(&self, request: &Request, attempt_once: impl Fn() -> F) -> Result<(T, bool), Error>
+    where
+        T: Outline,
+        F: Future<Output = Result<T, Error>>,
+    {
         let retry = &self.options.retry;
         let mut uncertain = false;
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(&request).await {
-                Ok(answer) if answer.status != 429 && answer.status < 500 => {
-                    return Ok(Answer { uncertain, ..answer });
-                }
-                Ok(answer) => self.refusal(&answer, None),
+            let error = match attempt_once().await {
+                Ok(answer) => match answer.failed() {
+                    Some(failed) => self.refusal(failed, None),
+                    None => return Ok((answer, uncertain)),
+                },
                 Err(error) => error,
             };
             tracing::debug!(method = %request.method, path = request.url.path(), attempt, %error, "no answer");
@@ -162,8 +193,25 @@ impl Exchange {
         }
     }
 
-    /// Sends a request once, following the redirects that stay with the server.
+    /// Sends a request once, and takes the answer.
     async fn attempt(&self, request: &Request) -> Result<Answer, Error> {
+        let response = self.respond(request, None).await?;
+        self.receive(response).await
+    }
+
+    /// Sends a request once. The time for the response is that of its head; the body has its own.
+    async fn begin(&self, request: &Request) -> Result<Opened, Error> {
+        let begun = timeout(self.options.response_timeout, self.respond(request, Some(BODY_TIMEOUT))).await;
+        let response = begun.map_err(|_| late())??;
+        if response.status().is_success() {
+            return Ok(Opened::Content(response));
+        }
+        let refused = timeout(self.options.response_timeout, self.receive(response)).await;
+        refused.map_err(|_| late())?.map(Opened::Refused)
+    }
+
+    /// Sends a request once, following the redirects that stay with the server.
+    async fn respond(&self, request: &Request, time: Option<Duration>) -> Result<Response, Error> {
         let mut url = request.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let mut builder = self
@@ -173,10 +221,13 @@ impl Exchange {
             if let Some(body) = &request.body {
                 builder = builder.body(body.clone());
             }
+            if let Some(time) = time {
+                builder = builder.timeout(time);
+            }
             let response = builder.send().await.map_err(lost)?;
             match redirect(request, &url, &response)? {
                 Some(next) => url = next,
-                None => return self.receive(response).await,
+                None => return Ok(response),
             }
         }
         Err(redirect_refused("the server redirects without end"))
@@ -204,6 +255,31 @@ impl Exchange {
             uncertain: false,
         })
     }
+}
+
+/// An answer, so far as it says whether to try again.
+trait Outline {
+    /// The answer, if it is a 429 or a status from 500 on.
+    fn failed(&self) -> Option<&Answer>;
+}
+
+impl Outline for Answer {
+    fn failed(&self) -> Option<&Answer> {
+        (self.status == 429 || self.status >= 500).then_some(self)
+    }
+}
+
+impl Outline for Opened {
+    fn failed(&self) -> Option<&Answer> {
+        match self {
+            Self::Content(_) => None,
+            Self::Refused(answer) => answer.failed(),
+        }
+    }
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "timeout", "there was no answer in time")
 }
 
 /// TLS by rustls with ring, trusting whom the system trusts. Nothing process-wide is installed or relied on.
@@ -262,10 +338,10 @@ fn redirect_refused(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error 
 }
 
 /// The error for a request that got no whole answer.
-fn lost(error: reqwest::Error) -> Error {
+pub(super) fn lost(error: reqwest::Error) -> Error {
     let never_left = error.is_connect();
     let made = if error.is_timeout() {
-        Error::new(ErrorKind::Timeout, "timeout", "there was no answer in time")
+        late()
     } else if error.is_builder() {
         Error::new(
             ErrorKind::InvalidParams,

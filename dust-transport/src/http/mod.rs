@@ -5,6 +5,7 @@ mod body;
 mod condition;
 mod exchange;
 mod failure;
+mod file;
 mod option;
 mod read;
 mod write;
@@ -16,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_core::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{Batch, Entry, Path};
-use crate::transport::{Capabilities, EventStream, List, Page, Subscribe, Transport, Written};
+use crate::model::{Batch, Entry, FileHash, Path};
+use crate::transport::{Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written};
 use address::Address;
 use exchange::Exchange;
 pub use option::{HttpOptions, Retry};
@@ -46,6 +47,10 @@ pub use option::{HttpOptions, Retry};
 /// * `Precondition::Absent` is for a batch of one op; among several it is `NotSupported`. The capabilities say both.
 /// * Op ids are sent as `x-request-id`. The hosted service does not deduplicate by them; see
 ///   [`HttpOptions::op_ids_are_deduplicated`].
+///
+/// # Files
+/// A file can be read and not put, so `Capabilities::files` is false. It is found by its hash in any store that the token may
+/// read; where the token lacks the scope for files, no file is found, as the wire does not tell the two apart.
 ///
 /// # Subtree preconditions
 /// The wire compares one leaf at a time. So a `Precondition::Subtree` is translated: each op of the batch, from the one
@@ -165,6 +170,14 @@ impl Transport for Http {
 
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>> {
         Box::pin(self.write_batch(batch))
+    }
+
+    fn read_file<'a>(
+        &'a self,
+        hash: &'a FileHash,
+        range: FileRange,
+    ) -> BoxFuture<'a, Result<Option<FileContent>, Error>> {
+        Box::pin(self.open_file(hash, range))
     }
 
     fn subscribe(&self, _: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {

@@ -4,6 +4,7 @@
 
 mod failure;
 mod fault;
+mod file;
 mod read;
 mod replay;
 mod server;
