@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use dust_layer::{Pairs, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{Entry, Path, Seq, ValueKind, assemble};
+use dust_transport::model::{Entry, Path, Seq, Value, ValueKind, assemble};
 
 use crate::codec::Leaf;
 use crate::draft::{PAGE_PAIRS, read, successor};
-use crate::error::{Refusal, of_read};
+use crate::error::{Refusal, corrupt, of_read};
 use crate::keyspace::Keyspace;
 
 /// Reads what is below the path as one entry of kind map; `None` if nothing is there.
@@ -40,6 +40,9 @@ pub(crate) async fn subtree<T: Transaction>(
             .and_then(|at| at.get(skip..))
             .ok_or_else(|| Refusal::foreign_key().into_error())?;
         let leaf = Leaf::decode(value).map_err(|error| Refusal::leaf(error).into_error())?;
+        if !Value::is_json(leaf.text) {
+            return Err(corrupt("a stored value is no JSON"));
+        }
         revision = revision.max(leaf.revision);
         rows.push((at, leaf.text));
     }

@@ -163,7 +163,8 @@ impl Embedded {
         self.store.events(after, limit).await
     }
 
-    /// The committed ops before a sequence number, the last first, at most `limit`; none at the beginning of the log.
+    /// The committed ops before a sequence number, the last first, at most `limit`; none at the beginning of the log,
+    /// wherever that is by now ([`Status::compacted`]).
     ///
     /// ```
     /// use dust_transport::model::{Op, Path, Seq};
@@ -184,8 +185,7 @@ impl Embedded {
     /// ```
     ///
     /// # Errors
-    /// `InvalidParams` with the code `compacted` if all that is asked for has left the log, `Corrupt` for an op that does not
-    /// decode, and failures of the engine.
+    /// `Corrupt` for an op that does not decode, and failures of the engine.
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.

@@ -16,7 +16,7 @@ use crate::precondition;
 use crate::retention;
 use crate::rollback::{self, Restored};
 use crate::sequencer::{Pending, Work};
-use crate::store::Store;
+use crate::store::{Store, stored_value};
 
 /// What a piece of work comes to, if its group is committed.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ async fn evaluate_batch<T: Transaction>(
         && let Some(bytes) = draft.get(&draft.keys().reply(device.as_str(), id.as_str())).await?
     {
         let reply = Reply::decode(&bytes).map_err(|e| Refusal::corrupt("a reply does not decode", e))?;
-        return Ok(Verdict::Repeated(repeated(&reply)));
+        return Ok(Verdict::Repeated(repeated(&reply)?));
     }
     let mut results = Vec::with_capacity(batch.ops.len());
     let mut hashes = hashes.iter();
@@ -295,7 +295,7 @@ fn written(first: u64, applied: &[Applied]) -> Written {
 }
 
 /// The reply to a batch that had been committed before.
-fn repeated(reply: &Reply<'_>) -> Written {
+fn repeated(reply: &Reply<'_>) -> Result<Written, Refusal> {
     let mut done = vec![Done::Applied; usize::try_from(reply.count).unwrap_or_default()];
     for (index, text) in &reply.done {
         let Some(slot) = usize::try_from(*index).ok().and_then(|index| done.get_mut(index)) else {
@@ -303,7 +303,8 @@ fn repeated(reply: &Reply<'_>) -> Written {
         };
         let value = Some(*text)
             .filter(|text| !text.is_empty())
-            .map(|text| Value::from_trusted_json(text.into()));
+            .map(stored_value)
+            .transpose()?;
         *slot = match value {
             None => Done::NotReleased,
             Some(value) => FileRef::from_value(&value)
@@ -312,7 +313,7 @@ fn repeated(reply: &Reply<'_>) -> Written {
                 .unwrap_or_default(),
         };
     }
-    answer(reply.first, done.into_iter(), true)
+    Ok(answer(reply.first, done.into_iter(), true))
 }
 
 fn answer(first: u64, done: impl Iterator<Item = Done>, deduplicated: bool) -> Written {

@@ -14,7 +14,7 @@ use crate::codec::{Head, Leaf, Record};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
 use crate::page;
-use crate::store::{Store, decode_head};
+use crate::store::{Store, decode_head, stored_value};
 
 /// Leaves by their paths.
 pub(crate) type State = BTreeMap<Path, (ValueKind, Value)>;
@@ -78,7 +78,7 @@ impl<E: Engine> Store<E> {
                     let path = self.base_keys.path_of(key).and_then(|path| Path::parse(path).ok());
                     let path = path.ok_or_else(|| Refusal::foreign_key().into_error())?;
                     let leaf = Leaf::decode(value).map_err(|error| Refusal::leaf(error).into_error())?;
-                    replay.insert(&path, leaf.kind, Value::from_trusted_json(leaf.text.into()))?;
+                    replay.insert(&path, leaf.kind, stored_value(leaf.text)?)?;
                 }
                 (next, limit) = page::after(&page);
                 pause().await;
@@ -94,7 +94,7 @@ fn past(seq: u64, bytes: &[u8]) -> Result<Past, Error> {
     Ok(Past {
         kind: record.kind,
         path: Path::parse(record.path).map_err(|error| unsound().with_source(error))?,
-        value: record.value.map(|text| Value::from_trusted_json(text.into())),
+        value: record.value.map(stored_value).transpose()?,
     })
 }
 

@@ -6,6 +6,7 @@ use dust_transport::model::{FileHash, FileRef, Path, Value, ValueKind};
 use crate::codec::Leaf;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt};
+use crate::store::stored_value;
 
 impl<T: Transaction> Draft<'_, T> {
     /// Puts a leaf, in place of one that is there.
@@ -66,11 +67,8 @@ impl<T: Transaction> Draft<'_, T> {
             return Ok(None);
         };
         let leaf = Leaf::decode(&bytes).map_err(Refusal::leaf)?;
-        Ok(Some((
-            leaf.kind,
-            leaf.revision,
-            Value::from_trusted_json(leaf.text.into()),
-        )))
+        let value = stored_value(leaf.text).map_err(Refusal::from)?;
+        Ok(Some((leaf.kind, leaf.revision, value)))
     }
 
     /// Drops what a leaf refers to that is about to go.
@@ -86,6 +84,6 @@ impl<T: Transaction> Draft<'_, T> {
 
 /// The hash in the text of a leaf of kind `file`, which only the store itself writes.
 pub(crate) fn hash_of(text: &str) -> Result<FileHash, Refusal> {
-    let file = FileRef::from_value(&Value::from_trusted_json(text.into()));
+    let file = FileRef::from_value(&stored_value(text)?);
     Ok(file.ok_or_else(|| corrupt("a file reference does not read"))?.hash)
 }

@@ -5,7 +5,7 @@ use dust_transport::error::Error;
 use dust_transport::model::{Event, Seq};
 
 use crate::codec::Record;
-use crate::error::{Refusal, corrupt, of_read};
+use crate::error::{corrupt, of_read};
 use crate::store::Store;
 use crate::subscription::event;
 
@@ -22,10 +22,6 @@ pub struct Logged {
 impl<E: Engine> Store<E> {
     /// The ops before a sequence number, the last first, at most `limit`.
     pub(crate) async fn log(&self, before: Seq, limit: usize) -> Result<Vec<Logged>, Error> {
-        let compacted = self.stored_head().await?.compacted;
-        if before.0 <= compacted && compacted > 0 {
-            return Err(Refusal::compacted(compacted).into_error());
-        }
         let (begin, end) = (self.keys.record(0), self.keys.record(before.0));
         let read = RangeRead {
             begin: &begin,

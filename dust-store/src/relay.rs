@@ -119,3 +119,67 @@ impl Drop for Waiter<'_> {
         self.relay.wakers.lock().remove(&self.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Another waiter comes while the future is being polled; here from within, where a thread would come from beside.
+    /// It may have been woken for the future, and nobody else may ever be: it has to be woken again.
+    #[test]
+    fn who_is_turned_away_is_woken_when_the_future_is_let_go() {
+        let relay = Arc::new(Relay::default());
+        let (turned_away, driver) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let (inner, waker) = (Arc::clone(&relay), Waker::from(Arc::clone(&turned_away)));
+        let mut future: Option<Running> = Some(Box::pin(std::future::poll_fn(move |_| {
+            let other = inner.join();
+            let polled = other.poll(&mut Context::from_waker(&waker), || None);
+            assert!(polled.is_pending(), "the future is another's for now");
+            Poll::<()>::Pending
+        })));
+        let waiter = relay.join();
+        let waker = Waker::from(Arc::clone(&driver));
+        let polled = waiter.poll(&mut Context::from_waker(&waker), || future.take());
+        assert!(polled.is_pending());
+        assert_eq!(turned_away.0.load(Ordering::SeqCst), 1);
+        assert_eq!(
+            driver.0.load(Ordering::SeqCst),
+            0,
+            "nothing has happened for the driver"
+        );
+    }
+
+    /// The end of the future is told to all, whoever drove it.
+    #[test]
+    fn everyone_is_woken_at_the_end() {
+        let relay = Relay::default();
+        let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let (sleeper, driver) = (relay.join(), relay.join());
+        let waker = Waker::from(Arc::clone(&first));
+        let mut polls = 0;
+        let mut future: Option<Running> = Some(Box::pin(std::future::poll_fn(move |_| {
+            polls += 1;
+            if polls > 1 { Poll::Ready(()) } else { Poll::Pending }
+        })));
+        assert!(
+            sleeper
+                .poll(&mut Context::from_waker(&waker), || future.take())
+                .is_pending()
+        );
+        let waker = Waker::from(Arc::clone(&second));
+        assert!(driver.poll(&mut Context::from_waker(&waker), || None).is_ready());
+        assert_eq!(first.0.load(Ordering::SeqCst), 1);
+        assert!(!relay.is_running());
+    }
+}

@@ -4,7 +4,7 @@
 //! the log. It has leaves of its own, which are the same bytes as those of the store, and it counts as one who keeps files.
 
 use dust_layer::{Engine, Error as LayerError, Limits, Transaction};
-use dust_transport::model::{OpKind, Path, Value};
+use dust_transport::model::{OpKind, Path};
 
 use crate::apply::replay;
 use crate::blob::Refs;
@@ -12,7 +12,7 @@ use crate::codec::{Head, Record, Remembered};
 use crate::draft::{Draft, read};
 use crate::error::{Halt, Refusal, corrupt};
 use crate::leaf::hash_of;
-use crate::store::Store;
+use crate::store::{Store, stored_value};
 
 /// How many ops one transaction folds at most.
 pub(crate) const FOLD_OPS_MAX: u64 = 256;
@@ -37,7 +37,7 @@ pub(crate) async fn fold<T: Transaction>(
         let stored = stored.ok_or_else(|| Refusal::from(corrupt(format!("the op {seq} is missing in the log"))))?;
         let record = Record::decode(&stored).map_err(|error| Refusal::corrupt("an op does not decode", error))?;
         let path = Path::parse(record.path).map_err(Refusal::from)?;
-        let value = record.value.map(|text| Value::from_trusted_json(text.into()));
+        let value = record.value.map(stored_value).transpose().map_err(Refusal::from)?;
         replay(base, record.kind, &path, value.as_ref(), seq).await?;
         if let (OpKind::PutFile, Some(text)) = (record.kind, record.value) {
             base.release(&hash_of(text)?, Refs::Kept).await?;

@@ -15,7 +15,7 @@ use crate::error::{Halt, Refusal};
 use crate::history::{Replay, State, at_and_below};
 use crate::leaf::hash_of;
 use crate::sequencer::{self, Work};
-use crate::store::Store;
+use crate::store::{Store, stored_value};
 
 /// The device in whose name states are brought back.
 const DEVICE: &str = "system:rollback";
@@ -180,7 +180,7 @@ async fn current<T: Transaction>(draft: &Draft<'_, T>, root: Option<&Path>) -> R
     let mut state = State::new();
     for (path, kind, text) in found {
         let path = Path::parse(&path).map_err(Refusal::from)?;
-        state.insert(path, (kind, Value::from_trusted_json(text.into())));
+        state.insert(path, (kind, stored_value(&text).map_err(Refusal::from)?));
     }
     Ok(state)
 }
@@ -241,7 +241,8 @@ fn at_once(root: &Path, state: &State) -> Option<(OpKind, Option<Value>)> {
         (below, value.json())
     });
     let map = assemble(rows);
-    if map.is_leaf() {
+    // Nor one that is deeper than a value that can be set.
+    if map.is_leaf() || !Value::is_json(map.json()) {
         return None;
     }
     // Counters, sets and files, and leaves above others, are nothing that a map could say.

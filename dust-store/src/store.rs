@@ -239,12 +239,21 @@ pub(crate) fn decode_head(stored: Option<&[u8]>) -> Result<Head, Error> {
     }
 }
 
+/// A stored value. It is checked, for what is wrong in it would be wrong in all that it is spliced into.
+pub(crate) fn stored_value(text: &str) -> Result<Value, Error> {
+    if Value::is_json(text) {
+        Ok(Value::from_trusted_json(text.into()))
+    } else {
+        Err(corrupt("a stored value is no JSON"))
+    }
+}
+
 /// The entry of a stored leaf.
 pub(crate) fn entry(path: Path, bytes: &[u8]) -> Result<Entry, Error> {
     let leaf = Leaf::decode(bytes).map_err(|error| Refusal::leaf(error).into_error())?;
     Ok(Entry {
         path,
-        value: Value::from_trusted_json(leaf.text.into()),
+        value: stored_value(leaf.text)?,
         kind: leaf.kind,
         revision: Seq(leaf.revision),
     })

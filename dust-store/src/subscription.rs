@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use dust_layer::{Engine, Error as LayerError, Isolation, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{DeviceId, Event, OpId, OpKind, Path, Seq, Value};
+use dust_transport::model::{DeviceId, Event, OpId, OpKind, Path, Seq};
 use dust_transport::transport::{EventStream, Interest, Signal, Start, Subscribe};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
@@ -22,7 +22,7 @@ use crate::codec::{Head, Record};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
 use crate::page;
-use crate::store::{Store, decode_head};
+use crate::store::{Store, decode_head, stored_value};
 
 /// The most events taken from the recent ones at once.
 const RECENT_EVENTS: usize = 256;
@@ -161,7 +161,7 @@ pub(crate) fn event(seq: u64, bytes: &[u8]) -> Result<Event, Error> {
     let record =
         Record::decode(bytes).map_err(|error| corrupt(format!("the op {seq} does not decode")).with_source(error))?;
     let of_id = |error| corrupt(format!("the op {seq} has no valid id")).with_source(error);
-    let value = record.value.map(|text| Value::from_trusted_json(text.into()));
+    let value = record.value.map(stored_value).transpose()?;
     let value = match record.kind {
         OpKind::Set | OpKind::Merge => value.as_ref().map(shown),
         _ => value,

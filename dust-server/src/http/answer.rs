@@ -107,6 +107,11 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code)
     }
 
+    /// A state from before the beginning of the log.
+    pub(super) fn compacted(earliest_available: u64) -> Self {
+        Self::new(StatusCode::CONFLICT, "compacted").with("earliest_available", earliest_available)
+    }
+
     /// A condition that does not hold.
     pub(super) fn precondition_failed(code: &str, current_revision: Option<u64>) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, code).with("current_revision", current_revision)

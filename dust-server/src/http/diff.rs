@@ -20,7 +20,13 @@ pub(super) async fn diff(call: Call) -> Result<Response, Refusal> {
         Some(to) => to,
         None => i64::try_from(store.head().await?.0).unwrap_or(i64::MAX),
     };
-    let changes = store.diff(seq(from), seq(to)).await?;
+    let changes = match store.diff(seq(from), seq(to)).await {
+        Err(error) if error.code() == "compacted" => {
+            let earliest = store.status().await?.compacted;
+            return Err(Refusal::compacted(earliest.0));
+        }
+        changes => changes?,
+    };
     let changes = Value::list(changes.into_iter().map(shown));
     let text = format!("{{\"from_seq\":{from},\"to_seq\":{to},\"changes\":{changes}}}");
     Ok(json_text(StatusCode::OK, text))

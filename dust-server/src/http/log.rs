@@ -79,13 +79,14 @@ impl Filter {
 
     /// The ops after the first `skipped` that match.
     async fn page(&self, store: &Embedded, skipped: usize, limit: usize) -> Result<Found, Error> {
-        let head = store.head().await?;
+        let status = store.status().await?;
+        let head = status.head;
         if self.is_empty() {
             // Every op matches, so where a page begins is known.
             let last = head.0.saturating_sub(u64::try_from(skipped).unwrap_or(u64::MAX));
             return Ok(Found {
                 ops: store.log(Seq(last.saturating_add(1)), limit).await?,
-                total: usize::try_from(head.0).unwrap_or(usize::MAX),
+                total: usize::try_from(status.ops).unwrap_or(usize::MAX),
             });
         }
         let mut found = Found {

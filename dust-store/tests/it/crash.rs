@@ -1,12 +1,15 @@
 //! A process that writes and is killed at any moment.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use dust_store::Embedded;
-use dust_transport::model::{Batch, Op, Path, Seq, Value};
-use dust_transport::transport::Transport;
+use dust_transport::model::{Batch, FileRef, Lease, Op, Path, Seq, Value};
+use dust_transport::transport::{FileRange, Transport};
+use futures_util::TryStreamExt;
 use tempfile::TempDir;
 
 use crate::leaves;
@@ -30,6 +33,34 @@ fn batch(round: u64, writer: u64, number: u64) -> Batch {
     Batch::new(ops)
 }
 
+/// The writer of files.
+const FILER: u64 = 6;
+
+/// A batch of a file and a lease, which say of themselves what they belong to.
+fn file_batch(round: u64, number: u64) -> Batch {
+    let tag = |index| format!("{round}/{FILER}/{number}/{index}");
+    let at = |what: &str| Path::new(["f".to_owned(), format!("{what}{}", number % 3)]).unwrap();
+    let ops = [
+        Op::put_file(at("file"), content(&tag(0)), Some(&tag(0)), None),
+        Op::lease(at("lease"), Some(&tag(1)), Duration::ZERO),
+    ];
+    Batch::new(ops)
+}
+
+/// What is in the file of a name: more than one piece, and not much that is new, since the log keeps all of it.
+fn content(name: &str) -> Vec<u8> {
+    let mut parts = name.split('/').map(|part| part.parse::<u64>().unwrap());
+    let (round, number) = (parts.next().unwrap(), parts.nth(1).unwrap());
+    format!("{round}/{}", number % 3).bytes().cycle().take(70_000).collect()
+}
+
+/// What a value says that it belongs to.
+fn tag(value: &Value) -> String {
+    let named = || FileRef::from_value(value)?.filename;
+    let held = || Lease::from_value(value)?.holder;
+    value.str().map(Cow::into_owned).or_else(named).or_else(held).unwrap()
+}
+
 /// The child: does nothing unless it was started by the test below; then it writes until it is killed.
 #[test]
 fn child_writes_until_killed() {
@@ -43,12 +74,17 @@ fn child_writes_until_killed() {
         .unwrap();
     runtime.block_on(async {
         let store = Embedded::open(folder, STORE).await.unwrap();
-        let writers: Vec<_> = (0..6)
+        let writers: Vec<_> = (0..=FILER)
             .map(|writer| {
                 let store = store.clone();
                 tokio::spawn(async move {
                     for number in 0.. {
-                        let written = store.write(batch(round, writer, number)).await.unwrap();
+                        let batch = if writer == FILER {
+                            file_batch(round, number)
+                        } else {
+                            batch(round, writer, number)
+                        };
+                        let written = store.write(batch).await.unwrap();
                         let line = format!("\nack {writer} {number} {} {}\n", written.seqs[0], written.seqs.len());
                         let mut out = std::io::stdout().lock();
                         out.write_all(line.as_bytes()).and_then(|()| out.flush()).unwrap();
@@ -127,7 +163,7 @@ async fn killed_writer_loses_nothing_acknowledged() {
         // Every op of the log, by batch: none is half there, and its ops are next to each other.
         let mut batches: BTreeMap<(u64, u64), Vec<Seq>> = BTreeMap::new();
         for event in &events {
-            let value = event.value.as_ref().unwrap().str().unwrap().into_owned();
+            let value = tag(event.value.as_ref().unwrap());
             let mut parts = value.split('/').map(|part| part.parse::<u64>().unwrap());
             let (of_round, writer, number) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
             assert_eq!(of_round, round, "an op of an earlier process appears later");
@@ -137,7 +173,7 @@ async fn killed_writer_loses_nothing_acknowledged() {
         for ((writer, number), seqs) in &batches {
             assert_eq!(
                 seqs.len() as u64,
-                ops_of(*number),
+                if *writer == FILER { 2 } else { ops_of(*number) },
                 "batch {number} of writer {writer} is half there"
             );
             assert!(seqs.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0));
@@ -153,13 +189,20 @@ async fn killed_writer_loses_nothing_acknowledged() {
         let found: BTreeMap<_, _> = leaves(&store)
             .await
             .into_iter()
-            .map(|leaf| {
-                (
-                    leaf.path.to_string(),
-                    (leaf.value.str().unwrap().into_owned(), leaf.revision),
-                )
-            })
+            .map(|leaf| (leaf.path.to_string(), (tag(&leaf.value), leaf.revision)))
             .collect();
         assert_eq!(found, state, "the leaves are not what the log says");
+        assert_eq!(store.status().await.unwrap().entries, found.len() as u64);
+        for leaf in leaves(&store).await {
+            if let Some(file) = FileRef::from_value(&leaf.value) {
+                let opened = store.read_file(&file.hash, FileRange::All).await.unwrap().unwrap();
+                let pieces: Vec<_> = opened.body.try_collect().await.unwrap();
+                assert!(
+                    pieces.concat() == content(&file.filename.unwrap()),
+                    "{} is broken",
+                    leaf.path
+                );
+            }
+        }
     }
 }

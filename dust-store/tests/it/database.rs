@@ -210,3 +210,34 @@ async fn prefixes_come_in_the_order_of_the_list() {
         ["l/b", "l/a-b", "l/a"]
     );
 }
+
+/// Bytes that decode, but to no JSON.
+#[tokio::test]
+async fn a_value_that_is_no_json_is_an_error() {
+    let engine = Memory::new();
+    let store = Database::on(engine.clone()).store("acme/site").await.unwrap();
+    store.write(Op::set(path("a/b"), 1).into()).await.unwrap();
+    let tenant = Tenant::open(&engine, "dust", "acme/site").await.unwrap();
+    let keys = [
+        tenant.pack(&(&[0xFD_u8][..], &b"e"[..], &b"a/b"[..])),
+        tenant.pack(&(&[0xFD_u8][..], &b"o"[..], 1_u64)),
+    ];
+    for key in keys {
+        let transaction = engine.begin();
+        let mut bytes = transaction.get(&key, Isolation::Snapshot).await.unwrap().unwrap();
+        *bytes.last_mut().unwrap() = b'}';
+        transaction.set(&key, &bytes);
+        transaction.commit().await.unwrap();
+    }
+    let corrupt = |error: dust_transport::error::Error| assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    corrupt(store.get(&path("a/b")).await.unwrap_err());
+    corrupt(store.get(&path("a")).await.unwrap_err());
+    corrupt(store.list(&List::below(path("a"))).await.unwrap_err());
+    corrupt(store.write(Op::increment(path("a/b"), 1).into()).await.unwrap_err());
+    corrupt(store.events(Seq(0), 10).await.unwrap_err());
+    corrupt(store.diff(Seq(0), Seq(1)).await.unwrap_err());
+    corrupt(store.rollback(&path("a"), Seq(1)).await.unwrap_err());
+    corrupt(store.compact(Seq(1)).await.unwrap_err());
+    store.write(Op::set(path("a/b"), 2).into()).await.unwrap();
+    assert_eq!(store.get(&path("a/b")).await.unwrap().unwrap().value, 2.into());
+}

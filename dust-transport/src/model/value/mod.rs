@@ -134,6 +134,18 @@ impl Value {
         Self::from_slice(text.as_bytes())
     }
 
+    /// Whether a text is that of a value: compact JSON as [`json`](Value::json) gives it. Copies nothing.
+    ///
+    /// ```
+    /// use dust_transport::model::Value;
+    /// assert!(Value::is_json(r#"{"a":[1]}"#));
+    /// assert!(!Value::is_json("[1, 2]") && !Value::is_json("[1"));
+    /// ```
+    #[must_use]
+    pub fn is_json(text: &str) -> bool {
+        scan::compact(text.as_bytes(), Self::LEVELS_MAX).is_ok_and(|compact| compact.len() == text.len())
+    }
+
     /// Checks JSON bytes and keeps them, like [`from_json`](Value::from_json).
     ///
     /// ```
