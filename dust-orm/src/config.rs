@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_transport::http::{HttpOptions, Retry};
+use dust_transport::http::{Discovery, HttpOptions, Retry};
 
 use crate::error::{Error, ErrorKind};
 
@@ -107,14 +107,14 @@ impl Config {
         self
     }
 
-    /// The same with so much time for a connection to open, 30 s by default. It counts within the time of the response, and so
-    /// matters where it is the shorter.
+    /// The same with so much time for a connection to open, names and TLS included; 30 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options = self.options.connect_timeout(timeout);
         self
     }
 
-    /// The same with so much time for one attempt, from its start to the last byte of the answer; 15 s by default.
+    /// The same with so much time for one attempt, from the moment that its connection is open to the last byte of the answer;
+    /// 15 s by default.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.options = self.options.response_timeout(timeout);
         self
@@ -126,7 +126,20 @@ impl Config {
         self
     }
 
-    /// The same on a server that commits an op id once, which the hosted one does not; off by default.
+    /// The same without asking the server for extensions, and without using any: the wire of the hosted service.
+    pub fn without_extensions(mut self) -> Self {
+        self.options = self.options.discovery(Discovery::Never);
+        self
+    }
+
+    /// The same trusting the certificates of a PEM text, too: those of an authority of one's own, or of the server itself.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.options = self.options.root_certificates(pem);
+        self
+    }
+
+    /// The same on a server that commits an op id once, which the hosted one does not; off by default. A server of this house
+    /// tells by itself.
     ///
     /// Writes with an op id are then repeated like reads. Where the server does not do so, a repetition writes twice.
     pub fn op_ids_are_deduplicated(mut self, deduplicated: bool) -> Self {

@@ -11,10 +11,12 @@ use crate::error::Error;
 impl Repo {
     /// A Repo over a store that is reached over HTTP; nothing is sent yet.
     ///
-    /// What the wire cannot do is refused with `NotSupported`: subscriptions, and `if_match` and `if_absent` where a
-    /// whole record would have to be compared. `if_match` of a [`Version`](crate::Version) compares, on a flat record,
-    /// the fields that the update writes and that were there; it does not see that another field changed or appeared.
-    /// Updates that set none of them, records in map storage, deletes, and bare revisions are refused with a condition.
+    /// A server of this house is asked for its extensions before the first write that they serve, and then compares whole
+    /// records, as an embedded store does. The hosted service has none. There, what the wire cannot do is refused with
+    /// `NotSupported`: `if_match` and `if_absent` where a whole record would have to be compared. `if_match` of a
+    /// [`Version`](crate::Version) compares, on a flat record, the fields that the update writes and that were there; it does
+    /// not see that another field changed or appeared. Updates that set none of them, records in map storage, deletes, and
+    /// bare revisions are refused with a condition. Subscriptions are `NotSupported` over HTTP.
     ///
     /// # Errors
     /// `InvalidParams` for a store that is not `org/name`, an address that is none, a token that no header can hold.
@@ -36,6 +38,31 @@ impl Repo {
     /// ```
     pub fn http(config: Config) -> Result<Self, Error> {
         Ok(Self::new(Arc::new(Http::new(config.into_options())?)))
+    }
+
+    /// The same, asking the server for its extensions at once, so that the capabilities of
+    /// [`transport`](Self::transport) are the server's from the start. A server that has none, or does not answer in 5 s, is
+    /// no error.
+    ///
+    /// # Errors
+    /// As [`http`](Self::http).
+    ///
+    /// # Cancel safety
+    /// Dropping the future makes no Repo.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # use dust_orm::prelude::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::new("local/main", std::env::var("DUST_TOKEN")?).base_url("http://127.0.0.1:7755");
+    /// let repo = Repo::http_connected(config).await?;
+    /// assert!(repo.transport().capabilities().subtree_preconditions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn http_connected(config: Config) -> Result<Self, Error> {
+        Ok(Self::new(Arc::new(Http::connect(config.into_options()).await?)))
     }
 
     /// A Repo over the store that the environment names: `DUST_STORE`, `DUST_TOKEN` and, for a server other than the

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::control::ControlError;
 
-/// A request that is not carried out, as the client sees it: a status, a code and, mostly, a sentence.
+/// A request that is not carried out, as the client sees it: a status, a code and a sentence.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -99,7 +99,7 @@ impl Refusal {
     pub(super) fn field(name: &str, problem: &str) -> Self {
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
-            body: json!({ "error": { name: [problem] } }),
+            body: json!({ "error": { name: [problem] }, "detail": format!("{name} {problem}") }),
         }
     }
 
@@ -168,8 +168,36 @@ impl From<ControlError> for Refusal {
     }
 }
 
+/// The sentence for a code that comes without one.
+fn sentence(code: &str) -> &'static str {
+    match code {
+        "unauthorized" => "a token is needed that is neither expired nor revoked",
+        "forbidden" => "the token may not do this, or not here",
+        "not_found" => "there is nothing of this name",
+        "rate_limited" => "the token has made too many requests in this minute",
+        "uri_too_long" => "the request line is too long",
+        "headers_too_large" => "there are too many headers, or too long ones",
+        "internal" => "the server failed; its log tells more",
+        "no_randomness" => "the system gives no random numbers",
+        "invalid_store" => "a store has a name of lower-case letters, digits, `-`, `.` and `_` that no other has",
+        "name_taken" => "the name is taken, or none",
+        "invalid_params" => "a field is not as it must be",
+        "conflict" => "what is there has another revision",
+        "exists" => "something is there already",
+        _ => "the request is not carried out",
+    }
+}
+
 impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        if let Some(body) = self.body.as_object_mut() {
+            let is_told = body.get("detail").is_some_and(|detail| detail != "");
+            if !is_told {
+                let code = body.get("error").and_then(serde_json::Value::as_str);
+                let detail = sentence(code.unwrap_or_default());
+                body.insert("detail".to_owned(), detail.into());
+            }
+        }
         json_text(self.status, self.body.to_string())
     }
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use dust_store::Embedded;
 use dust_transport::error::{Error, ErrorKind};
-use dust_transport::model::{Batch, Op, Path, Value};
+use dust_transport::model::{Batch, Extension, Op, Path, Value};
 use dust_transport::transport::{Transport as _, Written};
 use serde_json::json;
 
@@ -15,10 +15,11 @@ use super::answer::{Refusal, detail_of, json, json_text};
 use super::call::{Call, Fields};
 use super::condition;
 use super::entries::{current_revision, push_leaf};
+use super::openapi::{self, StorePath, WriteHeaders};
 use crate::control::Scope;
 
 /// The most paths of a read and ops of a write.
-const ITEMS_MAX: usize = 1000;
+pub(super) const ITEMS_MAX: usize = 1000;
 
 /// `POST …/entries/batch` and `…/batch_write`; any other path takes no POST.
 pub(super) async fn dispatch(call: Call) -> Result<Response, Refusal> {
@@ -29,7 +30,15 @@ pub(super) async fn dispatch(call: Call) -> Result<Response, Refusal> {
     }
 }
 
-async fn read(call: Call) -> Result<Response, Refusal> {
+/// Read many leaves
+///
+/// Maps are not assembled. It counts as a write for the rate limit.
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/entries/batch", tag = "entries", operation_id = "read_batch",
+    security(("token" = ["entries:read"])), params(StorePath), request_body = openapi::Paths,
+    responses((status = 200, description = "The leaves that there are.", body = openapi::Leaves))
+)]
+pub(super) async fn read(call: Call) -> Result<Response, Refusal> {
     let items = call.fields().get("paths").and_then(Value::items);
     let items = items.ok_or_else(|| Refusal::invalid("paths required"))?;
     if items.len() > ITEMS_MAX {
@@ -61,7 +70,19 @@ async fn read(call: Call) -> Result<Response, Refusal> {
     Ok(json_text(StatusCode::OK, text))
 }
 
-async fn write(call: Call) -> Result<Response, Refusal> {
+/// Write a batch
+///
+/// All ops in order and together, or none. Ops other than `set` and `delete`, `if_absent` and `if_subtree` are
+/// extensions, which the header `dust-extensions` must name; without it such ops are refused and such conditions ignored.
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/entries/batch_write", tag = "entries", operation_id = "write_batch",
+    security(("token" = ["entries:write"])), params(StorePath, WriteHeaders), request_body = openapi::BatchWrite,
+    responses(
+        (status = 200, description = "All ops are committed.", body = openapi::BatchAnswer),
+        (status = 412, description = "The condition of an op does not hold, and nothing is written.", body = openapi::Conflict),
+    )
+)]
+pub(super) async fn write(call: Call) -> Result<Response, Refusal> {
     let items = call.fields().get("ops").and_then(Value::items);
     let items = items.ok_or_else(|| Refusal::invalid("ops array required"))?;
     if items.is_empty() {
@@ -71,7 +92,7 @@ async fn write(call: Call) -> Result<Response, Refusal> {
         return Err(Refusal::invalid(format!("maximum {ITEMS_MAX} ops per batch")));
     }
     let ops = items.iter().enumerate().map(|(index, item)| {
-        let op = op_of(item);
+        let op = op_of(&call, item);
         op.map_err(|problem| Refusal::invalid(format!("op {index}{problem}")))
     });
     let ops = ops.collect::<Result<Vec<Op>, Refusal>>()?;
@@ -80,6 +101,7 @@ async fn write(call: Call) -> Result<Response, Refusal> {
     let batch = Batch { ops, id: call.op_id() };
     match store.write(batch).await {
         Ok(written) => Ok(json(StatusCode::OK, &written_body(&paths, &written))),
+        Err(error) if call.uses_extensions() => Err(refused_extended(error)),
         Err(error) => Err(refused(&store, error).await),
     }
 }
@@ -87,14 +109,18 @@ async fn write(call: Call) -> Result<Response, Refusal> {
 fn written_body(paths: &[Path], written: &Written) -> serde_json::Value {
     let ops = paths.iter().zip(&written.seqs);
     let ops = ops.map(|(path, seq)| json!({ "path": path.as_str(), "revision": seq.0, "store_seq": seq.0 }));
-    json!({
+    let mut body = json!({
         "ops": ops.collect::<Vec<_>>(),
         "store_seq": written.seqs.last().map_or(0, |seq| seq.0),
-    })
+    });
+    if let Some(fields) = body.as_object_mut().filter(|_| written.deduplicated) {
+        fields.insert("deduplicated".to_owned(), true.into());
+    }
+    body
 }
 
 /// One op of a batch; the error is what follows `op <index>`.
-fn op_of(item: &Value) -> Result<Op, String> {
+fn op_of(call: &Call, item: &Value) -> Result<Op, String> {
     let fields = item.entries().map(|entries| {
         let by_name: BTreeMap<String, Value> = entries.into_iter().collect();
         Fields(by_name.into_iter().collect())
@@ -103,20 +129,68 @@ fn op_of(item: &Value) -> Result<Op, String> {
     let Some(name) = fields.get("op") else {
         return Err(": missing 'op' field".to_owned());
     };
-    let is_set = match name.str().as_deref() {
-        Some("set") => true,
-        Some("delete") => false,
-        _ => return Err(format!(": unknown op {}", name.json())),
+    let verb = name.str().as_deref().and_then(|name| verb_of(call, name));
+    let Some(verb) = verb else {
+        return Err(format!(": unknown op {}", name.json()));
     };
     let text = fields.text("path").ok_or(": 'path' required and must be a string")?;
     let path = Path::parse(&text).map_err(|error| format!(": invalid path ({})", error.code()))?;
-    let op = match (is_set, fields.get("value")) {
-        (true, Some(value)) => Op::set(path, value.clone()),
-        (true, None) => return Err(": 'value' required for set".to_owned()),
-        (false, _) => Op::delete(path),
+    let precondition = condition::of_op(
+        &fields,
+        &path,
+        call.uses(Extension::AbsentInBatches),
+        call.uses(Extension::SubtreePreconditions),
+    );
+    let op = match (verb, fields.get("value")) {
+        (Verb::Delete, _) => Op::delete(path),
+        (Verb::With(op), Some(value)) => op(path, value.clone()),
+        (Verb::With(_), None) => {
+            let name = name.str().unwrap_or_default();
+            return Err(format!(": 'value' required for {name}"));
+        }
     };
-    let precondition = condition::if_match(&fields).map_err(|problem| format!(": {problem}"))?;
-    Ok(op.when(precondition))
+    Ok(op.when(precondition.map_err(|problem| format!(": {problem}"))?))
+}
+
+/// What an op does, by its name.
+enum Verb {
+    Delete,
+    /// Something with a value.
+    With(fn(Path, Value) -> Op),
+}
+
+/// `None` for an op that this batch cannot have.
+fn verb_of(call: &Call, name: &str) -> Option<Verb> {
+    let verb = match name {
+        "set" => Verb::With(Op::set),
+        "delete" => Verb::Delete,
+        _ if !call.uses(Extension::ValueOps) => return None,
+        "merge" => Verb::With(Op::merge),
+        "increment" => Verb::With(Op::increment),
+        "add" => Verb::With(Op::add),
+        "remove" => Verb::With(Op::remove),
+        _ => return None,
+    };
+    Some(verb)
+}
+
+/// A batch of which nothing was written, for a client that knows the codes of ops and conditions beyond the original's.
+fn refused_extended(error: Error) -> Refusal {
+    let at = error.conflict().cloned();
+    let refusal = match error.kind() {
+        ErrorKind::Conflict => {
+            let current = at.as_ref().and_then(|at| at.current);
+            Refusal::precondition_failed(error.code(), current.map(|seq| seq.0))
+        }
+        ErrorKind::InvalidParams if error.code() != "payload_too_large" => {
+            Refusal::bad_request(error.code(), detail_of(&error))
+        }
+        _ => return error.into(),
+    };
+    match at {
+        Some(at) => refusal.with("op_index", at.op_index).with("path", at.path.as_str()),
+        None => refusal,
+    }
 }
 
 /// A batch of which nothing was written, with the op that is to blame.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::RequestExt as _;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, RawPathParams, Request};
 use axum::http::{HeaderMap, header};
-use axum::{Extension, RequestExt as _};
 use dust_store::Embedded;
-use dust_transport::model::{DeviceId, OpId, Path, PathError, Value};
+use dust_transport::model::{DeviceId, Extension, Extensions, OpId, Path, PathError, Value};
 use tokio::time::timeout;
 
 use super::answer::Refusal;
@@ -25,6 +25,7 @@ pub(super) struct Call {
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
+    extensions: Extensions,
     /// The body as it came.
     pub(super) body: Bytes,
 }
@@ -44,7 +45,7 @@ impl FromRequest<Arc<Shared>> for Call {
     type Rejection = Refusal;
 
     async fn from_request(mut request: Request, shared: &Arc<Shared>) -> Result<Self, Refusal> {
-        let Ok(Extension(token)) = request.extract_parts::<Extension<Arc<Token>>>().await else {
+        let Ok(axum::Extension(token)) = request.extract_parts::<axum::Extension<Arc<Token>>>().await else {
             return Err(Refusal::unauthorized());
         };
         let params = request.extract_parts::<RawPathParams>().await;
@@ -67,6 +68,7 @@ impl FromRequest<Arc<Shared>> for Call {
             query: Query::parse(parts.uri.query())?,
             payload: Payload::read(&parts.headers, &body)?,
             headers: parts.headers,
+            extensions: parts.extensions.get().copied().unwrap_or_default(),
             body,
         })
     }
@@ -91,6 +93,16 @@ impl Payload {
 impl Call {
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Whether the request uses the extension.
+    pub(super) fn uses(&self, extension: Extension) -> bool {
+        self.extensions.contains(extension)
+    }
+
+    /// Whether the request uses any extension.
+    pub(super) fn uses_extensions(&self) -> bool {
+        !self.extensions.is_empty()
     }
 
     /// Carries a change of the control data to its end, even if the client goes away in the middle: what is committed must

@@ -6,8 +6,18 @@ use serde_json::json;
 
 use super::answer::{Refusal, json};
 use super::call::Call;
+use super::openapi::{self, StorePath};
 use crate::control::{ControlError, Scope};
 
+/// Copy a store with its log
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/clone", tag = "stores", operation_id = "clone_store",
+    security(("token" = ["stores:clone"])), params(StorePath), request_body = openapi::NewClone,
+    responses(
+        (status = 201, description = "Copied.", body = openapi::StoreCloned),
+        (status = 422, description = "`name_taken`: no name, or one that is taken.", body = openapi::Refusal),
+    )
+)]
 pub(super) async fn clone(call: Call) -> Result<Response, Refusal> {
     let source = call.store(Scope::StoresClone).await?.store_name().to_string();
     let fields = call.fields();

@@ -7,8 +7,20 @@ use dust_transport::model::{Seq, Value};
 
 use super::answer::{Refusal, json_text};
 use super::call::Call;
+use super::openapi::{self, StorePath};
 use crate::control::Scope;
 
+/// Compare two states of a store
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/diff", tag = "stores", operation_id = "diff_store",
+    security(("token" = ["entries:read"])),
+    params(
+        StorePath,
+        ("from_seq" = i64, Query, description = "The state after this op."),
+        ("to_seq" = Option<i64>, Query, nullable = false, description = "The state after this op; by default the last."),
+    ),
+    responses((status = 200, description = "The paths whose values are not the same.", body = openapi::Diff))
+)]
 pub(super) async fn diff(call: Call) -> Result<Response, Refusal> {
     let store = call.store(Scope::EntriesRead).await?;
     let from = call.query.text("from_seq")?;

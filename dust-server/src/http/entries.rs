@@ -8,12 +8,13 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use dust_store::Embedded;
 use dust_transport::error::Error;
-use dust_transport::model::{Batch, Entry, Op, Path, Precondition, Value};
-use dust_transport::transport::Transport as _;
+use dust_transport::model::{Action, Batch, Entry, Extension, Op, Path, Precondition, Value};
+use dust_transport::transport::{Transport as _, Written};
 use serde_json::json;
 
 use super::answer::{Refusal, json, json_text};
 use super::call::{Call, Fields, Payload};
+use super::openapi::{self, EntryPath, StorePath, WriteHeaders};
 use super::{batch, condition, list};
 use crate::control::Scope;
 use crate::server::Shared;
@@ -34,7 +35,18 @@ pub(super) fn of_one_path() -> MethodRouter<Arc<Shared>> {
     get(read).put(put).delete(delete).post(batch::dispatch)
 }
 
-async fn read(call: Call) -> Result<Response, Refusal> {
+/// Read an entry
+///
+/// A leaf, or the map that the leaves below the path make. HEAD tells whether there is one.
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/entries/{path}", tag = "entries", operation_id = "read_entry",
+    security(("token" = ["entries:read"])), params(EntryPath),
+    responses(
+        (status = 200, description = "The leaf, or the map.", body = openapi::Entry,
+            headers(("etag" = String, description = "The revision, in quotes."))),
+    )
+)]
+pub(super) async fn read(call: Call) -> Result<Response, Refusal> {
     let path = call.path()?;
     let store = call.store(Scope::EntriesRead).await?;
     let entry = store.get(&path).await?.ok_or_else(Refusal::not_found)?;
@@ -79,11 +91,37 @@ pub(super) fn push_leaf(text: &mut String, entry: &Entry) {
     let _ = write!(text, "{}", entry.revision);
 }
 
-async fn put_nowhere(_: Call) -> Refusal {
+/// A write without a path, which is refused
+#[utoipa::path(
+    put, path = "/api/stores/{org}/{store}/entries", tag = "entries", operation_id = "put_nowhere",
+    security(("token" = ["entries:write"])), params(StorePath),
+    responses((status = 400, description = "`invalid_params`, whatever is sent.", body = openapi::Refusal))
+)]
+pub(super) async fn put_nowhere(_: Call) -> Refusal {
     Refusal::invalid("path is required")
 }
 
-async fn put(call: Call) -> Result<Response, Refusal> {
+/// Write an entry
+///
+/// The body is the value, which replaces what is at and below the path. A map is written as its leaves.
+#[utoipa::path(
+    put, path = "/api/stores/{org}/{store}/entries/{path}", tag = "entries", operation_id = "put_entry",
+    security(("token" = ["entries:write"])),
+    params(
+        EntryPath,
+        WriteHeaders,
+        ("if-match" = Option<String>, Header, nullable = false, description = "The revision that the leaf must have, bare or \
+            as an ETag; with the extension `subtree_preconditions` and a map as the body, the highest of all leaves."),
+        ("if-none-match" = Option<String>, Header, nullable = false, description = "`*`: no leaf may be there."),
+    ),
+    request_body(content = Value, description = "The value. An empty map counts as no body; POST takes one.",
+        content_type = "application/json", example = json!("Dust")),
+    responses(
+        (status = 200, description = "Committed.", body = openapi::Written),
+        (status = 412, description = "The condition does not hold.", body = openapi::Conflict),
+    )
+)]
+pub(super) async fn put(call: Call) -> Result<Response, Refusal> {
     let path = call.path()?;
     let value = match &call.payload {
         Payload::Json(value) if value.json() != "{}" => value.clone(),
@@ -95,7 +133,22 @@ async fn put(call: Call) -> Result<Response, Refusal> {
     write(&call, &store, Op::set(path, value), precondition).await
 }
 
-async fn delete(call: Call) -> Result<Response, Refusal> {
+/// Delete what is at and below a path
+#[utoipa::path(
+    delete, path = "/api/stores/{org}/{store}/entries/{path}", tag = "entries", operation_id = "delete_entry",
+    security(("token" = ["entries:write"])),
+    params(
+        EntryPath,
+        WriteHeaders,
+        ("if-match" = Option<String>, Header, nullable = false, description = "The revision that the leaf must have; with the \
+            extension `subtree_preconditions`, the highest at and below the path."),
+    ),
+    responses(
+        (status = 200, description = "Committed, whether something was there or not.", body = openapi::Written),
+        (status = 412, description = "The condition does not hold.", body = openapi::Conflict),
+    )
+)]
+pub(super) async fn delete(call: Call) -> Result<Response, Refusal> {
     let path = call.path()?;
     let store = call.store(Scope::EntriesWrite).await?;
     let precondition = condition::of_delete(&call.headers)?;
@@ -113,7 +166,16 @@ fn named(fields: &Fields, also: Option<&str>) -> Result<Path, Refusal> {
     Path::parse(&text).map_err(|error| Refusal::invalid(format!("invalid path ({})", error.code())))
 }
 
-async fn post(call: Call) -> Result<Response, Refusal> {
+/// Write an entry that the body names
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/entries", tag = "entries", operation_id = "post_entry",
+    security(("token" = ["entries:write"])), params(StorePath, WriteHeaders), request_body = openapi::PostedWrite,
+    responses(
+        (status = 200, description = "Committed.", body = openapi::Written),
+        (status = 412, description = "The condition does not hold.", body = openapi::Conflict),
+    )
+)]
+pub(super) async fn post(call: Call) -> Result<Response, Refusal> {
     let fields = call.fields();
     let path = named(&fields, call.query.text("path")?)?;
     let value = fields.get("value").ok_or_else(|| Refusal::invalid(VALUE_REQUIRED))?;
@@ -122,7 +184,16 @@ async fn post(call: Call) -> Result<Response, Refusal> {
     write(&call, &store, Op::set(path, value.clone()), precondition).await
 }
 
-async fn delete_named(call: Call) -> Result<Response, Refusal> {
+/// Delete what is at and below a path that the body names
+#[utoipa::path(
+    delete, path = "/api/stores/{org}/{store}/entries", tag = "entries", operation_id = "delete_named_entry",
+    security(("token" = ["entries:write"])), params(StorePath, WriteHeaders), request_body = openapi::PostedDelete,
+    responses(
+        (status = 200, description = "Committed, whether something was there or not.", body = openapi::Written),
+        (status = 412, description = "The condition does not hold.", body = openapi::Conflict),
+    )
+)]
+pub(super) async fn delete_named(call: Call) -> Result<Response, Refusal> {
     let fields = call.fields();
     let path = named(&fields, call.query.text("path")?)?;
     let precondition = condition::if_match(&fields).map_err(Refusal::invalid)?;
@@ -132,17 +203,41 @@ async fn delete_named(call: Call) -> Result<Response, Refusal> {
 
 async fn write(call: &Call, store: &Embedded, op: Op, precondition: Precondition) -> Result<Response, Refusal> {
     let path = op.path.clone();
+    let precondition = widened(call, &op, precondition);
     let batch = Batch {
         ops: vec![op.when(precondition)],
         id: call.op_id(),
     };
     match store.write(batch).await {
-        Ok(written) => {
-            let seq = written.seqs.first().map_or(0, |seq| seq.0);
-            Ok(json(StatusCode::OK, &json!({ "revision": seq, "store_seq": seq })))
-        }
+        Ok(written) => Ok(json(StatusCode::OK, &written_body(&written))),
         Err(error) => Err(refused(store, &path, error).await),
     }
+}
+
+/// What a client that uses the extension means by `If-Match` of what is more than one leaf: all that is there.
+fn widened(call: &Call, op: &Op, precondition: Precondition) -> Precondition {
+    let is_whole = match &op.action {
+        Action::Set(value) => !value.is_leaf(),
+        _ => true,
+    };
+    match precondition {
+        Precondition::Match(revision) if is_whole && call.uses(Extension::SubtreePreconditions) => {
+            Precondition::SubtreeRevision {
+                root: op.path.clone(),
+                revision,
+            }
+        }
+        other => other,
+    }
+}
+
+fn written_body(written: &Written) -> serde_json::Value {
+    let seq = written.seqs.first().map_or(0, |seq| seq.0);
+    let mut body = json!({ "revision": seq, "store_seq": seq });
+    if let Some(fields) = body.as_object_mut().filter(|_| written.deduplicated) {
+        fields.insert("deduplicated".to_owned(), true.into());
+    }
+    body
 }
 
 /// A write that failed, with the revision that is there if a condition did not hold.

@@ -11,9 +11,29 @@ use dust_transport::transport::{ByteStream, FileContent, FileRange, Transport as
 
 use super::answer::Refusal;
 use super::call::Call;
+use super::openapi;
 use super::stream::{Source, body};
 use crate::control::Scope;
 
+/// Read a file
+/// 
+/// Of a store that the token may access. Where none has it, the answer is 403.
+#[utoipa::path(
+    get, path = "/api/files/{hash}", tag = "files", operation_id = "read_file", security(("token" = ["files:read"])),
+    params(
+        ("hash" = String, Path, description = "`sha256:` and 64 hex digits.",
+            example = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("range" = Option<String>, Header, nullable = false, description = "One range of bytes; several count as the whole."),
+        ("if-range" = Option<String>, Header, nullable = false),
+        ("if-none-match" = Option<String>, Header, nullable = false),
+    ),
+    responses(
+        (status = 200, description = "The content, by the media type that it was put with.", content_type = "*/*", body = Vec<u8>),
+        (status = 206, description = "The part that was asked for.", content_type = "*/*", body = Vec<u8>),
+        (status = 304, description = "The client has it."),
+        (status = 416, description = "`range_not_satisfiable`: it has none of these bytes.", body = openapi::Refusal),
+    )
+)]
 pub(super) async fn read(call: Call) -> Result<Response, Refusal> {
     call.require(Scope::FilesRead)?;
     // What is no hash is one that no store refers to.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::time::timeout;
 
 use super::answer::Refusal;
+use super::extension;
 use crate::control::Token;
 use crate::limit::{Bucket, Verdict};
 use crate::server::Shared;
@@ -91,10 +92,10 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, mut request: Reques
     let verdict = shared.limiter.count(token.id, bucket, shared.config.clock.now_ms());
     request.extensions_mut().insert::<Arc<Token>>(token);
     let Some(verdict) = verdict else {
-        return next.run(request).await;
+        return extension::negotiate(&shared, request, next).await;
     };
     let mut response = match verdict.remaining {
-        Some(_) => next.run(request).await,
+        Some(_) => extension::negotiate(&shared, request, next).await,
         None => refuse(&shared, request, Refusal::rate_limited()).await,
     };
     describe(response.headers_mut(), verdict);

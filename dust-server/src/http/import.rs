@@ -11,6 +11,7 @@ use serde_json::json;
 use super::answer::{Refusal, json};
 use super::call::{Call, Fields, Payload};
 use super::export::PATH_SCHEMA_VERSION;
+use super::openapi::{self, StorePath, WriteHeaders};
 use crate::control::Scope;
 
 /// The most lines of which it is told why they failed.
@@ -26,6 +27,16 @@ const SET_MEMBERS_MAX: usize = 500;
 /// The most bytes that the log gets for one set: the op of each member has all members before it.
 const SET_LOG_BYTES_MAX: usize = 16 << 20;
 
+/// Import leaves
+///
+/// Lines are written by the hundreds, and what was written stays where a later line fails.
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/import", tag = "stores", operation_id = "import_store",
+    security(("token" = ["entries:write"])), params(StorePath, WriteHeaders),
+    request_body(description = "Leaves as an export writes them, one to a line, by any type but JSON.",
+        content((String = "application/x-ndjson"), (String = "text/plain"))),
+    responses((status = 200, description = "What became of the lines.", body = openapi::ImportReport))
+)]
 pub(super) async fn import(call: Call) -> Result<Response, Refusal> {
     let store = call.store(Scope::EntriesWrite).await?;
     if matches!(call.payload, Payload::Json(_)) {

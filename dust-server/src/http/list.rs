@@ -9,11 +9,32 @@ use dust_transport::transport::{Items, List, Order, Page, Scope, Select, Transpo
 use super::answer::{Refusal, json_text};
 use super::call::Call;
 use super::entries::{push_entry, push_path};
+use super::openapi::{self, Order as OrderName, Select as SelectName, StorePath};
 use super::query::Query;
 use crate::control;
 
-const LIMIT_MAX: usize = 1000;
+/// The most leaves of a page.
+pub(super) const LIMIT_MAX: usize = 1000;
 
+/// List leaves
+///
+/// In the order of the bytes of their paths.
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/entries", tag = "entries", operation_id = "list_entries",
+    security(("token" = ["entries:read"])),
+    params(
+        StorePath,
+        ("pattern" = Option<String>, Query, nullable = false, example = "links/**",
+            description = "`*` is any one segment, `**` at the end any number; `**` is the default."),
+        ("from" = Option<String>, Query, nullable = false, description = "With `to`, instead of a pattern: the first path."),
+        ("to" = Option<String>, Query, nullable = false, description = "The path before which the range ends."),
+        ("select" = Option<SelectName>, Query, nullable = false, description = "Whole entries, paths, or the distinct next segments."),
+        ("order" = Option<OrderName>, Query, nullable = false),
+        ("limit" = Option<u64>, Query, nullable = false, minimum = 1, maximum = 1000, description = "50 by default."),
+        ("after" = Option<String>, Query, nullable = false, description = "The cursor of the page before."),
+    ),
+    responses((status = 200, description = "A page.", body = openapi::Page))
+)]
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     if call.query.has("pattern") && (call.query.has("from") || call.query.has("to")) {
         let detail = "use either pattern or from/to, not both";

@@ -8,6 +8,7 @@ use dust_transport::model::{Pattern, Seq, Value};
 
 use super::answer::{Refusal, json_text};
 use super::call::Call;
+use super::openapi::{self, StorePath};
 use super::query::{Query, positive};
 use crate::Timestamp;
 use crate::control::Scope;
@@ -36,6 +37,21 @@ struct Found {
     total: usize,
 }
 
+/// Read the log
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/log", tag = "stores", operation_id = "read_log",
+    security(("token" = ["audit:read"])),
+    params(
+        StorePath,
+        ("path" = Option<String>, Query, nullable = false, description = "A pattern that the path of an op matches."),
+        ("device_id" = Option<String>, Query, nullable = false),
+        ("op" = Option<String>, Query, nullable = false, description = "The kind of the op."),
+        ("since" = Option<String>, Query, nullable = false, format = DateTime),
+        ("limit" = Option<u64>, Query, nullable = false, description = "50 by default, at most 1000."),
+        ("page" = Option<u64>, Query, nullable = false, description = "From 1."),
+    ),
+    responses((status = 200, description = "A page, the newest op first.", body = openapi::Log))
+)]
 pub(super) async fn log(call: Call) -> Result<Response, Refusal> {
     let store = call.store(Scope::AuditRead).await?;
     let filter = Filter::read(&call.query)?;

@@ -8,11 +8,13 @@ mod condition;
 mod diff;
 mod entries;
 mod export;
+mod extension;
 mod files;
 mod guard;
 mod import;
 mod list;
 mod log;
+mod openapi;
 mod pages;
 mod query;
 mod request_id;
@@ -41,7 +43,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores", get(stores::list).post(stores::create))
         .route("/api/stores/{org}/{store}", delete(stores::archive))
         .route("/api/stores/{org}/{store}/subscribe", get(status::subscribe))
-        .route("/api/stores/{org}/{store}/watch", get(status::subscribe))
+        .route("/api/stores/{org}/{store}/watch", get(status::watch))
         .route("/api/stores/{org}/{store}/log", get(log::log))
         .route("/api/stores/{org}/{store}/clone", post(clone::clone))
         .route("/api/stores/{org}/{store}/diff", get(diff::diff))
@@ -60,6 +62,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             get(webhooks::deliveries),
         )
         .route("/api/files/{hash}", get(files::read))
+        .route("/api/capabilities", get(extension::capabilities))
         .route("/api/tokens", get(tokens::list).post(tokens::create))
         .route("/api/tokens/{id}", delete(tokens::revoke))
         .route_layer(from_fn_with_state(Arc::clone(shared), guard::admit));
@@ -67,6 +70,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(status::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/api-docs", get(openapi::page))
         .merge(api)
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)

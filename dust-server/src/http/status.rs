@@ -10,14 +10,26 @@ use serde_json::json;
 
 use super::answer::{Refusal, json};
 use super::call::Call;
+use super::openapi::{self, StorePath};
 use crate::server::Shared;
 
-/// `GET /healthz`: the process answers.
+/// Whether the process answers
+#[utoipa::path(
+    get, path = "/healthz", tag = "server", operation_id = "healthz",
+    responses((status = 200, description = "It does.", body = openapi::Health))
+)]
 pub(super) async fn healthz() -> Response {
     json(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: the database answers.
+/// Whether the database answers
+#[utoipa::path(
+    get, path = "/readyz", tag = "server", operation_id = "readyz",
+    responses(
+        (status = 200, description = "It does.", body = openapi::Readiness),
+        (status = 503, description = "It does not.", body = openapi::Readiness),
+    )
+)]
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     match shared.check().await {
         Ok(()) => json(
@@ -34,7 +46,11 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// `GET /metrics`: counts, without a name of anybody's.
+/// Counts, without a name of anybody's
+#[utoipa::path(
+    get, path = "/metrics", tag = "server", operation_id = "metrics",
+    responses((status = 200, description = "In the text format of Prometheus.", content_type = "text/plain", body = String))
+)]
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let (stores, tokens) = shared.control.counts();
     let mut response = Response::new(Body::from(shared.metrics.text(stores, tokens)));
@@ -43,8 +59,23 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     response
 }
 
-/// `GET …/subscribe` and `…/watch`: not over HTTP.
+/// Where live events are
+///
+/// They travel over a WebSocket, which the answer names.
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/subscribe", tag = "entries", operation_id = "subscribe", params(StorePath),
+    security(("token" = [])), responses((status = 426, description = "Always.", body = openapi::UpgradeRequired))
+)]
 pub(super) async fn subscribe(call: Call) -> Refusal {
     let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     Refusal::upgrade_required(format!("ws://{}/ws/sync/websocket", host.unwrap_or("localhost")))
+}
+
+/// The same under another name
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/watch", tag = "entries", operation_id = "watch", params(StorePath),
+    security(("token" = [])), responses((status = 426, description = "Always.", body = openapi::UpgradeRequired))
+)]
+pub(super) async fn watch(call: Call) -> Refusal {
+    subscribe(call).await
 }

@@ -6,8 +6,14 @@ use serde_json::json;
 
 use super::answer::{Refusal, json};
 use super::call::Call;
+use super::openapi::{self, StorePath};
 use crate::control::{Scope, Store};
 
+/// List the stores
+#[utoipa::path(
+    get, path = "/api/stores", tag = "stores", operation_id = "list_stores", security(("token" = ["stores:read"])),
+    responses((status = 200, description = "Those that the token may know.", body = openapi::Stores))
+)]
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     call.require(Scope::StoresRead)?;
     let stores = call.shared().control.stores(&call.token.org);
@@ -16,6 +22,16 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &body))
 }
 
+/// Create a store
+#[utoipa::path(
+    post, path = "/api/stores", tag = "stores", operation_id = "create_store", security(("token" = ["stores:create"])),
+    request_body = openapi::NewStore,
+    responses(
+        (status = 201, description = "Created.", body = openapi::StoreCreated),
+        (status = 404, description = "`not_found`: no such organisation.", body = openapi::Refusal),
+        (status = 422, description = "`invalid_store`: no name, or one that is taken.", body = openapi::Refusal),
+    )
+)]
 pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     call.require(Scope::StoresCreate)?;
     let fields = call.fields();
@@ -34,7 +50,12 @@ pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::CREATED, &json!({ "store": shown(&store) })))
 }
 
-/// `DELETE /api/stores/<org>/<store>`: archives it.
+/// Archive a store
+#[utoipa::path(
+    delete, path = "/api/stores/{org}/{store}", tag = "stores", operation_id = "archive_store",
+    security(("token" = ["stores:create"])), params(StorePath),
+    responses((status = 200, description = "It is no longer there.", body = openapi::StoreArchived))
+)]
 pub(super) async fn archive(call: Call) -> Result<Response, Refusal> {
     let store = call.granted()?;
     call.require(Scope::StoresCreate)?;

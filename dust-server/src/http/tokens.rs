@@ -9,8 +9,14 @@ use uuid::Uuid;
 
 use super::answer::{Refusal, json};
 use super::call::{Call, Fields};
+use super::openapi;
 use crate::control::{NewToken, Scope, Token};
 
+/// List the tokens
+#[utoipa::path(
+    get, path = "/api/tokens", tag = "tokens", operation_id = "list_tokens", security(("token" = ["tokens:read"])),
+    responses((status = 200, description = "Those whose stores are among the token's own.", body = openapi::Tokens))
+)]
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     call.require(Scope::TokensRead)?;
     let tokens = call.shared().control.tokens(&call.token.org);
@@ -19,6 +25,18 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &json!({ "tokens": shown })))
 }
 
+/// Create a token
+///
+/// It has no scopes and stores that the asking one has not.
+#[utoipa::path(
+    post, path = "/api/tokens", tag = "tokens", operation_id = "create_token", security(("token" = ["tokens:write"])),
+    request_body = openapi::NewToken,
+    responses(
+        (status = 201, description = "Created. The secret is shown this once.", body = openapi::TokenCreated),
+        (status = 404, description = "`not_found`: no such store.", body = openapi::Refusal),
+        (status = 422, description = "A field is not as it must be.", body = openapi::Refusal),
+    )
+)]
 pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     call.require(Scope::TokensWrite)?;
     let fields = call.fields();
@@ -54,6 +72,12 @@ pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::CREATED, &body))
 }
 
+/// Revoke a token
+#[utoipa::path(
+    delete, path = "/api/tokens/{id}", tag = "tokens", operation_id = "revoke_token", security(("token" = ["tokens:write"])),
+    params(("id" = Uuid, Path, description = "The token's id.")),
+    responses((status = 200, description = "Revoked.", body = openapi::Done))
+)]
 pub(super) async fn revoke(call: Call) -> Result<Response, Refusal> {
     call.require(Scope::TokensWrite)?;
     let id = Uuid::parse_str(call.param("id")).map_err(|_| Refusal::invalid("the id of a token is a UUID"))?;

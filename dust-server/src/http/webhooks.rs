@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::answer::{Refusal, json};
 use super::call::Call;
+use super::openapi::{self, StorePath, WebhookPath};
 use super::query::positive;
 use crate::control::{Scope, Store};
 use crate::webhook::{Delivery, Hook, WebhookError};
@@ -16,6 +17,12 @@ use crate::webhook::{Delivery, Hook, WebhookError};
 const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 100;
 
+/// List the webhooks of a store
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/webhooks", tag = "webhooks", operation_id = "list_webhooks",
+    security(("token" = ["webhooks:read"])), params(StorePath),
+    responses((status = 200, description = "Those of the store.", body = openapi::Webhooks))
+)]
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     let store = granted(&call, Scope::WebhooksRead)?;
     let hooks = call.shared().webhooks.of_store(store.id);
@@ -34,6 +41,18 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &body))
 }
 
+/// Create a webhook
+///
+/// Every op that is committed from now on is posted to the address as JSON. The header `x-dust-signature` is
+/// `sha256=` and the hex digits of the HMAC-SHA256 of the body by the secret.
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/webhooks", tag = "webhooks", operation_id = "create_webhook",
+    security(("token" = ["webhooks:write"])), params(StorePath), request_body = openapi::NewWebhook,
+    responses(
+        (status = 201, description = "Created. The secret is shown this once.", body = openapi::WebhookCreated),
+        (status = 422, description = "`invalid_params`: no address; `limit_exceeded`.", body = openapi::Refusal),
+    )
+)]
 pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     let store = granted(&call, Scope::WebhooksWrite)?;
     let url = call.fields().text("url");
@@ -56,6 +75,12 @@ pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::CREATED, &body))
 }
 
+/// Delete a webhook
+#[utoipa::path(
+    delete, path = "/api/stores/{org}/{store}/webhooks/{id}", tag = "webhooks", operation_id = "delete_webhook",
+    security(("token" = ["webhooks:write"])), params(WebhookPath),
+    responses((status = 200, description = "It is gone.", body = openapi::Done))
+)]
 pub(super) async fn delete(call: Call) -> Result<Response, Refusal> {
     let hook = hook(&call, Scope::WebhooksWrite)?;
     let deleted = call.carry(move |shared| async move { Ok::<_, Refusal>(shared.webhooks.delete(&hook).await?) });
@@ -63,7 +88,17 @@ pub(super) async fn delete(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &json!({ "ok": true })))
 }
 
-/// Sends a ping, which also brings back a webhook that has failed too often.
+/// Send a ping
+///
+/// One that is answered by a status of success also brings back a webhook that has failed too often.
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/webhooks/{id}/ping", tag = "webhooks", operation_id = "ping_webhook",
+    security(("token" = ["webhooks:write"])), params(WebhookPath),
+    responses(
+        (status = 200, description = "What the receiver answered.", body = openapi::Pinged),
+        (status = 502, description = "The receiver was not reached.", body = openapi::NotPinged),
+    )
+)]
 pub(super) async fn ping(call: Call) -> Result<Response, Refusal> {
     let hook = hook(&call, Scope::WebhooksWrite)?;
     let store = format!("{}/{}", call.param("org"), call.param("store"));
@@ -82,10 +117,23 @@ pub(super) async fn ping(call: Call) -> Result<Response, Refusal> {
             let body = json!({ "ok": attempt.is_ok(), "status_code": status, "response_ms": attempt.response_ms });
             json(StatusCode::OK, &body)
         }
-        None => json(StatusCode::BAD_GATEWAY, &json!({ "ok": false, "error": attempt.error })),
+        None => json(
+            StatusCode::BAD_GATEWAY,
+            &json!({ "ok": false, "error": attempt.error, "detail": "the receiver gave no answer" }),
+        ),
     })
 }
 
+/// List the deliveries of a webhook
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/webhooks/{id}/deliveries", tag = "webhooks", operation_id = "list_deliveries",
+    security(("token" = ["webhooks:read"])),
+    params(
+        WebhookPath,
+        ("limit" = Option<u64>, Query, nullable = false, description = "20 by default, at most 100."),
+    ),
+    responses((status = 200, description = "Attempts, the newest first.", body = openapi::Deliveries))
+)]
 pub(super) async fn deliveries(call: Call) -> Result<Response, Refusal> {
     let hook = hook(&call, Scope::WebhooksRead)?;
     let limit = positive(call.query.text("limit")?)

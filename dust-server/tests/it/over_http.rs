@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use dust_orm::prelude::*;
 use dust_server::control::NewToken;
 use dust_server::{Config, RateLimits, Server};
-use dust_transport::http::{Http, HttpOptions};
+use dust_transport::http::{Discovery, Http, HttpOptions};
+use dust_transport::transport::Transport as _;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -45,16 +46,40 @@ async fn serve() -> (SocketAddr, String, Running) {
     (address, secret, running)
 }
 
-async fn fresh() -> (Http, Running) {
+/// A client that speaks as to the original.
+async fn plain() -> (Http, Running) {
     let (address, token, running) = serve().await;
     let options = HttpOptions::new("acme/site", token)
         .base_url(format!("http://{address}"))
+        .discovery(Discovery::Never)
         .op_ids_are_deduplicated(true);
     (Http::new(options).unwrap(), running)
 }
 
-mod suite {
-    dust_transport::transport_suite!(super::fresh);
+/// A client that has found out what this server does beyond the original.
+async fn extended() -> (Http, Running) {
+    let (address, token, running) = serve().await;
+    let options = HttpOptions::new("acme/site", token).base_url(format!("http://{address}"));
+    (Http::connect(options).await.unwrap(), running)
+}
+
+mod plain_suite {
+    dust_transport::transport_suite!(super::plain);
+}
+
+mod extended_suite {
+    dust_transport::transport_suite!(super::extended);
+}
+
+#[tokio::test]
+async fn a_client_finds_out_what_the_server_does() {
+    let (plain, _running) = plain().await;
+    let known = plain.capabilities();
+    assert!(!known.value_ops && !known.absent_in_batches && !known.subtree_preconditions && known.subtree_by_leaf);
+    let (extended, _running) = extended().await;
+    let known = extended.capabilities();
+    assert!(known.value_ops && known.absent_in_batches && known.subtree_preconditions && known.op_ids);
+    assert!(!known.subtree_by_leaf);
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
@@ -99,6 +124,20 @@ async fn records_go_through_the_server_and_come_back() {
         .await
         .unwrap_err();
     assert!(late.is_conflict());
+
+    // A record with a field that another client wrote: whole records are compared.
+    let found = repo.get_versioned::<Link>("a/b~c").await.unwrap().unwrap();
+    repo.update(link("a/b~c").change().put(Link::NOTE, "theirs"))
+        .await
+        .unwrap();
+    let stale = found.change().put(Link::TITLE, "mine");
+    assert!(
+        repo.update(stale)
+            .if_match(found.version())
+            .await
+            .unwrap_err()
+            .is_conflict()
+    );
 
     let batch = Batch::new().insert(link("new")).delete::<Link>("dust");
     repo.batch_write(batch).await.unwrap();

@@ -415,7 +415,10 @@ async fn a_store_has_its_own_webhooks_and_not_too_many() {
     let (status, body) = site.call("POST", "webhooks", r#"{"url":"http://127.0.0.1:1/"}"#).await;
     assert_eq!((status, &body["error"]), (422, &json!("limit_exceeded")));
     let (_, body) = site.call("POST", &format!("webhooks/{id}/ping"), "").await;
-    assert_eq!(body, json!({ "ok": false, "error": "the receiver was not reached" }));
+    assert_eq!(
+        body,
+        json!({ "ok": false, "error": "the receiver was not reached", "detail": "the receiver gave no answer" })
+    );
 }
 
 #[tokio::test]

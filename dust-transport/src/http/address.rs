@@ -14,6 +14,7 @@ const PATH_BYTES_MAX: usize = 8_000;
 pub(super) struct Address {
     /// Without a slash at the end.
     entries: String,
+    capabilities: String,
     /// The address that the program gave.
     pub(super) base: Url,
 }
@@ -48,11 +49,17 @@ impl Address {
                 "the base address must not have a query or a fragment",
             ));
         }
-        let entries = format!(
-            "{}/api/stores/{org}/{name}/entries",
-            base.as_str().trim_end_matches('/')
-        );
-        Ok(Self { entries, base })
+        let api = format!("{}/api", base.as_str().trim_end_matches('/'));
+        Ok(Self {
+            entries: format!("{api}/stores/{org}/{name}/entries"),
+            capabilities: format!("{api}/capabilities"),
+            base,
+        })
+    }
+
+    /// Where a server of this house tells its extensions.
+    pub(super) fn capabilities(&self) -> Result<Url, Error> {
+        parse(&self.capabilities)
     }
 
     /// The address of a file.

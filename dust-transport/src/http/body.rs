@@ -1,6 +1,6 @@
 //! The bodies of the wire.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -63,6 +63,26 @@ pub(super) struct OpBody<'a> {
     pub(super) value: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) if_match: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) if_absent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) if_subtree: Option<SubtreeBody<'a>>,
+}
+
+/// What is expected at and below a path: these leaves, or this highest revision.
+#[derive(Serialize)]
+pub(super) struct SubtreeBody<'a> {
+    pub(super) root: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) leaves: Option<BTreeMap<&'a str, u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) revision: Option<u64>,
+}
+
+/// What a server tells of itself; more than this does not matter here.
+#[derive(Deserialize)]
+pub(super) struct CapabilitiesBody {
+    pub(super) extensions: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,34 +1,89 @@
-//! Preconditions of a batch as conditions that the wire has: one revision, or nothing, at one leaf.
+//! The ops of a batch as the wire has them, and their preconditions as its conditions: one revision, or nothing, at one
+//! leaf; and what extensions add to both.
 
 use crate::error::{ConflictAt, Error, ErrorKind};
-use crate::model::{Action, Batch, Op, Path, PathError, Precondition, Seq, Value};
+use crate::model::{Action, Batch, Extension, Extensions, Op, Path, PathError, Precondition, Seq, Value};
 
 /// What the wire can ask of an op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum Condition<'a> {
     None,
     Match(Seq),
     Absent,
+    /// By `Extension::SubtreePreconditions`: these leaves are at and below the path, and no others.
+    Leaves(&'a Path, &'a [(Path, Seq)]),
+    /// By the same: the highest revision at and below the path.
+    Highest(&'a Path, Seq),
 }
 
 /// One op as it goes over the wire.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WireOp<'a> {
     pub(super) path: &'a Path,
-    /// `None` deletes.
-    pub(super) value: Option<&'a Value>,
-    pub(super) condition: Condition,
+    pub(super) action: &'a Action,
+    pub(super) condition: Condition<'a>,
 }
 
-/// Translates the ops of a batch, or says why the wire has no word for one.
-pub(super) fn translate(batch: &Batch) -> Result<Vec<WireOp<'_>>, Error> {
+impl<'a> WireOp<'a> {
+    /// What is set or otherwise done; `None` deletes.
+    pub(super) fn value(&self) -> Option<&'a Value> {
+        self.action.value()
+    }
+
+    /// The extension that the op needs, as one of so many.
+    fn needs(&self, ops: usize) -> impl Iterator<Item = Extension> + use<> {
+        let by_action = is_value_op(self.action).then_some(Extension::ValueOps);
+        let by_condition = match self.condition {
+            Condition::Leaves(..) | Condition::Highest(..) => Some(Extension::SubtreePreconditions),
+            Condition::Absent if ops > 1 => Some(Extension::AbsentInBatches),
+            Condition::None | Condition::Match(_) | Condition::Absent => None,
+        };
+        by_action.into_iter().chain(by_condition)
+    }
+}
+
+/// Whether the op works on the value that is there.
+fn is_value_op(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Merge(_) | Action::Increment(_) | Action::Add(_) | Action::Remove(_)
+    )
+}
+
+/// The extensions that would serve a batch.
+pub(super) fn served_by(batch: &Batch) -> Extensions {
+    let several = batch.ops.len() > 1;
+    let of = |op: &Op| {
+        let by_action = is_value_op(&op.action).then_some(Extension::ValueOps);
+        let by_condition = match op.precondition {
+            Precondition::Subtree { .. } | Precondition::SubtreeRevision { .. } => {
+                Some(Extension::SubtreePreconditions)
+            }
+            Precondition::Absent if several => Some(Extension::AbsentInBatches),
+            Precondition::None | Precondition::Match(_) | Precondition::Absent => None,
+        };
+        by_action.into_iter().chain(by_condition)
+    };
+    batch.ops.iter().flat_map(of).collect()
+}
+
+/// The extensions that these ops need.
+pub(super) fn needed_by(ops: &[WireOp<'_>]) -> Extensions {
+    ops.iter().flat_map(|op| op.needs(ops.len())).collect()
+}
+
+/// Translates the ops of a batch for a server with these extensions, or says why the wire has no word for one.
+pub(super) fn translate(batch: &Batch, extensions: Extensions) -> Result<Vec<WireOp<'_>>, Error> {
     let mut ops = batch
         .ops
         .iter()
         .enumerate()
-        .map(|(index, op)| plain(index, op))
+        .map(|(index, op)| plain(index, op, extensions))
         .collect::<Result<Vec<_>, _>>()?;
     for (index, op) in batch.ops.iter().enumerate() {
+        if extensions.contains(Extension::SubtreePreconditions) {
+            break;
+        }
         match &op.precondition {
             Precondition::Subtree { root, leaves } => by_leaf(&mut ops, index, root, leaves)?,
             Precondition::SubtreeRevision { root, .. } => {
@@ -41,6 +96,9 @@ pub(super) fn translate(batch: &Batch) -> Result<Vec<WireOp<'_>>, Error> {
             Precondition::None | Precondition::Match(_) | Precondition::Absent => {}
         }
     }
+    if extensions.contains(Extension::AbsentInBatches) {
+        return Ok(ops);
+    }
     let absent = |op: &&WireOp<'_>| op.condition == Condition::Absent;
     match ops.iter().enumerate().find(|(_, op)| absent(op)) {
         Some((index, op)) if ops.len() > 1 => Err(unsupported(
@@ -52,35 +110,28 @@ pub(super) fn translate(batch: &Batch) -> Result<Vec<WireOp<'_>>, Error> {
     }
 }
 
-/// The op with the condition that is its own.
-fn plain(index: usize, op: &Op) -> Result<WireOp<'_>, Error> {
-    let value = match &op.action {
-        Action::Set(value) => {
-            // The hosted server's word for a key that is no segment is no code.
-            check_keys(&op.path, value).map_err(|error| at(index, &op.path, error.into()))?;
-            Some(value)
+/// The op with the condition that is its own, or that an extension gives it.
+fn plain(index: usize, op: &Op, extensions: Extensions) -> Result<WireOp<'_>, Error> {
+    match &op.action {
+        // The hosted server's word for a key that is no segment is no code.
+        Action::Set(value) => check_keys(&op.path, value).map_err(|error| at(index, &op.path, error.into()))?,
+        Action::Delete => {}
+        Action::Merge(_) | Action::Increment(_) | Action::Add(_) | Action::Remove(_) => {
+            if !extensions.contains(Extension::ValueOps) {
+                return Err(no_such_op(index, op));
+            }
         }
-        Action::Delete => None,
-        Action::Merge(_)
-        | Action::Increment(_)
-        | Action::Add(_)
-        | Action::Remove(_)
-        | Action::PutFile { .. }
-        | Action::Lease { .. }
-        | Action::Renew { .. }
-        | Action::Release { .. } => {
-            let detail = format!("there is no {} over HTTP", op.action.kind());
-            return Err(at(
-                index,
-                &op.path,
-                Error::new(ErrorKind::NotSupported, "unsupported_op", detail),
-            ));
+        Action::PutFile { .. } | Action::Lease { .. } | Action::Renew { .. } | Action::Release { .. } => {
+            return Err(no_such_op(index, op));
         }
-    };
+    }
     if op.fence.is_some() {
         return Err(unsupported(index, &op.path, "there are no fences over HTTP"));
     }
+    let by_subtree = extensions.contains(Extension::SubtreePreconditions);
     let condition = match &op.precondition {
+        Precondition::Subtree { root, leaves } if by_subtree => Condition::Leaves(root, leaves),
+        Precondition::SubtreeRevision { root, revision } if by_subtree => Condition::Highest(root, *revision),
         Precondition::None | Precondition::Subtree { .. } | Precondition::SubtreeRevision { .. } => Condition::None,
         // No op has this number, and servers take it for a malformed one.
         Precondition::Match(Seq(0)) => {
@@ -89,7 +140,7 @@ fn plain(index: usize, op: &Op) -> Result<WireOp<'_>, Error> {
         }
         Precondition::Match(revision) => Condition::Match(*revision),
         // The hosted server would delete regardless.
-        Precondition::Absent if value.is_none() => {
+        Precondition::Absent if !matches!(op.action, Action::Set(_)) => {
             let detail = "that nothing is there is a condition for a set only";
             let refused = Error::new(ErrorKind::InvalidParams, "if_absent_unsupported_op", detail);
             return Err(at(index, &op.path, refused));
@@ -98,7 +149,7 @@ fn plain(index: usize, op: &Op) -> Result<WireOp<'_>, Error> {
     };
     Ok(WireOp {
         path: &op.path,
-        value,
+        action: &op.action,
         condition,
     })
 }
@@ -132,8 +183,8 @@ fn by_leaf(ops: &mut [WireOp<'_>], first: usize, root: &Path, leaves: &[(Path, S
             .iter()
             .find(|(path, _)| path == op.path)
             .map(|(_, revision)| *revision);
-        let is_map = op.value.is_some_and(|value| !value.is_leaf());
-        if is_map || (op.value.is_none() && listed.is_none()) {
+        let is_map = op.value().is_some_and(|value| !value.is_leaf());
+        if is_map || (op.value().is_none() && listed.is_none()) {
             let detail = "over HTTP only the leaves that a batch sets can be compared, not those that a map or a delete replaces";
             return Err(unsupported(index, op.path, detail));
         }
@@ -159,6 +210,15 @@ fn by_leaf(ops: &mut [WireOp<'_>], first: usize, root: &Path, leaves: &[(Path, S
             "over HTTP a subtree is compared by the leaves that the batch sets, and it sets none of them",
         ))
     }
+}
+
+fn no_such_op(index: usize, op: &Op) -> Error {
+    let detail = format!("there is no {} over HTTP", op.action.kind());
+    at(
+        index,
+        &op.path,
+        Error::new(ErrorKind::NotSupported, "unsupported_op", detail),
+    )
 }
 
 fn unsupported(index: usize, path: &Path, detail: &'static str) -> Error {

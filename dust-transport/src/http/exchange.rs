@@ -6,17 +6,16 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio::time::timeout;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 
 use super::address::is_same_server;
+use super::deadline::{CountFromConnection, within};
 use super::failure::{refusal, unreadable};
 use super::option::HttpOptions;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::model::Path;
-
-/// The longest time for a whole file: each piece has the time of an answer, so this ends only what never does.
-const BODY_TIMEOUT: Duration = Duration::from_hours(24 * 7);
+use crate::model::{Extension, Extensions, Path};
 
 /// How many redirects within the server are followed.
 const REDIRECTS_MAX: usize = 3;
@@ -48,6 +47,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Vec<u8>,
+    /// The extensions that the server says it has understood.
+    pub(super) extensions: Extensions,
     /// An earlier attempt of this write may have been applied.
     pub(super) uncertain: bool,
 }
@@ -127,13 +128,13 @@ impl Exchange {
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let client = Client::builder()
-            .tls_backend_preconfigured(tls(base)?)
+            .tls_backend_preconfigured(tls(base, &options.root_certificates)?)
             .default_headers(headers)
             .user_agent(&options.user_agent)
             .connect_timeout(options.connect_timeout)
             // Our server closes an idle connection after a minute; a write must not meet that.
             .pool_idle_timeout(Duration::from_secs(30))
-            .timeout(options.response_timeout)
+            .connector_layer(CountFromConnection)
             // Both are decided here, by what the request does.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -193,25 +194,32 @@ impl Exchange {
         }
     }
 
-    /// Sends a request once, and takes the answer.
+    /// Sends a request once, within a time that is less than usual.
+    pub(super) async fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, Error> {
+        let asked = tokio::time::timeout(limit, self.attempt(request)).await;
+        asked.map_err(|_| late())?
+    }
+
+    /// Sends a request once, and takes the answer, within the time for it.
     async fn attempt(&self, request: &Request) -> Result<Answer, Error> {
-        let response = self.respond(request, None).await?;
-        self.receive(response).await
+        let exchange = async { self.receive(self.respond(request).await?).await };
+        let answer = within(self.options.response_timeout, exchange).await;
+        answer.ok_or_else(late)?
     }
 
     /// Sends a request once. The time for the response is that of its head; the body has its own.
     async fn begin(&self, request: &Request) -> Result<Opened, Error> {
-        let begun = timeout(self.options.response_timeout, self.respond(request, Some(BODY_TIMEOUT))).await;
-        let response = begun.map_err(|_| late())??;
+        let begun = within(self.options.response_timeout, self.respond(request)).await;
+        let response = begun.ok_or_else(late)??;
         if response.status().is_success() {
             return Ok(Opened::Content(response));
         }
-        let refused = timeout(self.options.response_timeout, self.receive(response)).await;
-        refused.map_err(|_| late())?.map(Opened::Refused)
+        let refused = within(self.options.response_timeout, self.receive(response)).await;
+        refused.ok_or_else(late)?.map(Opened::Refused)
     }
 
     /// Sends a request once, following the redirects that stay with the server.
-    async fn respond(&self, request: &Request, time: Option<Duration>) -> Result<Response, Error> {
+    async fn respond(&self, request: &Request) -> Result<Response, Error> {
         let mut url = request.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let mut builder = self
@@ -220,9 +228,6 @@ impl Exchange {
                 .headers(request.headers.clone());
             if let Some(body) = &request.body {
                 builder = builder.body(body.clone());
-            }
-            if let Some(time) = time {
-                builder = builder.timeout(time);
             }
             let response = builder.send().await.map_err(lost)?;
             match redirect(request, &url, &response)? {
@@ -240,6 +245,12 @@ impl Exchange {
             .get(RETRY_AFTER)
             .and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok())
             .map(Duration::from_secs);
+        let named = response.headers().get(Extension::HEADER);
+        let named = named.and_then(|names| names.to_str().ok()).unwrap_or_default();
+        let extensions = named
+            .split(',')
+            .filter_map(|name| Extension::parse(name.trim()))
+            .collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > self.options.response_bytes_max {
@@ -252,6 +263,7 @@ impl Exchange {
             status,
             retry_after,
             body,
+            extensions,
             uncertain: false,
         })
     }
@@ -278,28 +290,44 @@ impl Outline for Opened {
     }
 }
 
-fn late() -> Error {
-    Error::new(ErrorKind::Timeout, "timeout", "there was no answer in time")
-}
-
-/// TLS by rustls with ring, trusting whom the system trusts. Nothing process-wide is installed or relied on.
-fn tls(base: &Url) -> Result<ClientConfig, Error> {
+/// TLS by rustls with ring, trusting whom the system trusts, and these. Nothing process-wide is installed or relied on.
+fn tls(base: &Url, roots: &[Vec<u8>]) -> Result<ClientConfig, Error> {
     let failed = |error: rustls::Error| {
         Error::new(ErrorKind::Network, "tls", "TLS cannot be set up")
             .with_outcome(Outcome::NotApplied)
             .with_retryable(false)
             .with_source(error)
     };
+    let roots = certificates(roots)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(failed)?;
-    let config = if base.scheme() == "https" {
+    let config = if base.scheme() != "https" {
+        config.with_root_certificates(rustls::RootCertStore::empty())
+    } else if roots.is_empty() {
         config.with_platform_verifier().map_err(failed)?
     } else {
-        config.with_root_certificates(rustls::RootCertStore::empty())
+        let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(failed)?;
+        config.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
     };
     Ok(config.with_no_client_auth())
+}
+
+/// The certificates in PEM texts, at least one in each.
+fn certificates(texts: &[Vec<u8>]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let invalid = |detail| Error::new(ErrorKind::InvalidParams, "invalid_certificate", detail);
+    let mut certificates = Vec::new();
+    for text in texts {
+        let before = certificates.len();
+        for certificate in CertificateDer::pem_slice_iter(text) {
+            certificates.push(certificate.map_err(|error| invalid("a root certificate is no PEM").with_source(error))?);
+        }
+        if certificates.len() == before {
+            return Err(invalid("a root certificate is missing in its PEM"));
+        }
+    }
+    Ok(certificates)
 }
 
 /// Where to go on, if the answer is a redirect that may be followed.
@@ -335,6 +363,11 @@ fn redirect(request: &Request, from: &Url, response: &Response) -> Result<Option
 
 fn redirect_refused(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Http, "redirect_refused", detail).with_outcome(Outcome::NotApplied)
+}
+
+/// The error for an answer that did not come in time.
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "timeout", "there was no answer in time")
 }
 
 /// The error for a request that got no whole answer.

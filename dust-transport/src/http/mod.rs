@@ -3,6 +3,8 @@
 mod address;
 mod body;
 mod condition;
+mod deadline;
+mod discovery;
 mod exchange;
 mod failure;
 mod file;
@@ -17,11 +19,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_core::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{Batch, Entry, FileHash, Path};
+use crate::model::{Batch, Entry, Extension, FileHash, Path};
 use crate::transport::{Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written};
 use address::Address;
+use discovery::Known;
 use exchange::Exchange;
-pub use option::{HttpOptions, Retry};
+pub use option::{Discovery, HttpOptions, Retry};
 
 /// A store that is reached over HTTP.
 ///
@@ -43,8 +46,9 @@ pub use option::{HttpOptions, Retry};
 /// ```
 ///
 /// # What the wire does not have
-/// * Subscriptions, `Merge`, `Increment`, `Add` and `Remove` are `NotSupported`.
-/// * `Precondition::Absent` is for a batch of one op; among several it is `NotSupported`. The capabilities say both.
+/// * Subscriptions are `NotSupported`.
+/// * So are, without the [extensions](Extension) of a server of this house, `Merge`, `Increment`, `Add` and `Remove`, and
+///   `Precondition::Absent` among several ops; of subtree preconditions there is what the next section but one says.
 /// * Op ids are sent as `x-request-id`. The hosted service does not deduplicate by them; see
 ///   [`HttpOptions::op_ids_are_deduplicated`].
 ///
@@ -52,7 +56,16 @@ pub use option::{HttpOptions, Retry};
 /// A file can be read and not put, so `Capabilities::files` is false. It is found by its hash in any store that the token may
 /// read; where the token lacks the scope for files, no file is found, as the wire does not tell the two apart.
 ///
-/// # Subtree preconditions
+/// # Extensions
+/// Before the first write that an extension would serve, the server is asked for those that it has, by
+/// `GET /api/capabilities`. What it answers is kept. A server that has no such route, or answers anything else, has none; one
+/// that cannot be asked, for 5 s each time, has none for that write, and after the third time for good. That never fails the
+/// write by itself. Writes that need no extension are sent as the original has them, and cost no question.
+///
+/// The capabilities tell what is known so far. [`connect`](Http::connect) asks at once, so that they are those of the server
+/// from the start; [`HttpOptions::discovery`] says never to ask, or that the server has all extensions.
+///
+/// # Subtree preconditions without the extension
 /// The wire compares one leaf at a time. So a `Precondition::Subtree` is translated: each op of the batch, from the one
 /// that carries it on, that sets or deletes a leaf listed in it is sent with that leaf's revision. The conditions are
 /// checked by the server in one transaction with the batch. Not compared are
@@ -100,6 +113,7 @@ struct Inner {
     address: Address,
     exchange: Exchange,
     options: Arc<HttpOptions>,
+    known: Known,
     /// The server has not been found to lack the route.
     atomic_batches: AtomicBool,
 }
@@ -115,8 +129,8 @@ impl Http {
     /// ```
     ///
     /// # Errors
-    /// `InvalidParams`: `invalid_store`, `invalid_base_url`, `invalid_token`, `invalid_options`. `Network` with `tls` where
-    /// the system has no certificates to trust.
+    /// `InvalidParams`: `invalid_store`, `invalid_base_url`, `invalid_token`, `invalid_options`, `invalid_certificate`.
+    /// `Network` with `tls` where the system has no certificates to trust.
     pub fn new(options: HttpOptions) -> Result<Self, Error> {
         let options = Arc::new(options);
         let address = Address::new(&options)?;
@@ -125,10 +139,41 @@ impl Http {
             inner: Arc::new(Inner {
                 address,
                 exchange,
+                known: Known::new(options.discovery),
                 options,
                 atomic_batches: AtomicBool::new(true),
             }),
         })
+    }
+
+    /// Makes a transport and asks the server for its extensions, so that the capabilities are the server's from the start.
+    ///
+    /// A server that has none, or does not answer in 5 s, is no error.
+    ///
+    /// ```no_run
+    /// use dust_transport::http::{Http, HttpOptions};
+    /// use dust_transport::transport::Transport as _;
+    /// # async fn example() -> Result<(), dust_transport::error::Error> {
+    /// let options = HttpOptions::new("acme/reading", "dust_tok_secret").base_url("http://127.0.0.1:7755");
+    /// let store = Http::connect(options).await?;
+    /// assert!(store.capabilities().value_ops);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the transport.
+    pub async fn connect(options: HttpOptions) -> Result<Self, Error> {
+        let http = Self::new(options)?;
+        http.extensions().await;
+        Ok(http)
+    }
+
+    fn op_ids_are_deduplicated(&self) -> bool {
+        self.inner.options.op_ids || self.inner.known.extensions().contains(Extension::OpIds)
     }
 }
 
@@ -138,16 +183,17 @@ impl Transport for Http {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let extensions = self.inner.known.extensions();
         Capabilities::full()
             .with_subscribe(false)
-            .with_subtree_preconditions(false)
-            .with_subtree_by_leaf(true)
+            .with_subtree_preconditions(extensions.contains(Extension::SubtreePreconditions))
+            .with_subtree_by_leaf(!extensions.contains(Extension::SubtreePreconditions))
             .with_atomic_batches(self.inner.atomic_batches.load(Ordering::Relaxed))
-            .with_value_ops(false)
-            .with_absent_in_batches(false)
+            .with_value_ops(extensions.contains(Extension::ValueOps))
+            .with_absent_in_batches(extensions.contains(Extension::AbsentInBatches))
             .with_files(false)
             .with_leases(false)
-            .with_op_ids(self.inner.options.op_ids)
+            .with_op_ids(self.op_ids_are_deduplicated())
             .with_batch_ops_max(write::OPS_MAX)
             .with_page_leaves_max(read::ITEMS_MAX)
     }
@@ -194,6 +240,7 @@ impl fmt::Debug for Http {
             .field("base_url", &self.inner.address.base.as_str())
             .field("store", &self.inner.options.store)
             .field("atomic_batches", &self.inner.atomic_batches)
+            .field("extensions", &self.inner.known.extensions())
             .finish_non_exhaustive()
     }
 }

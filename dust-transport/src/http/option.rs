@@ -31,7 +31,35 @@ pub struct HttpOptions {
     pub(super) response_timeout: Duration,
     pub(super) response_bytes_max: usize,
     pub(super) op_ids: bool,
+    pub(super) discovery: Discovery,
+    /// PEM texts.
+    pub(super) root_certificates: Vec<Vec<u8>>,
     pub(super) retry: Retry,
+}
+
+/// How a client comes to know the [`Extension`](crate::model::Extension)s of a server.
+///
+/// ```
+/// use dust_transport::http::{Discovery, Http, HttpOptions};
+/// use dust_transport::transport::Transport as _;
+/// let options = HttpOptions::new("acme/reading", "dust_tok_secret").base_url("http://127.0.0.1:7755");
+/// let hosted = Http::new(options.clone().discovery(Discovery::Never))?;
+/// assert!(!hosted.capabilities().value_ops);
+/// let ours = Http::new(options.discovery(Discovery::Assume))?;
+/// assert!(ours.capabilities().value_ops);
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Discovery {
+    /// The server is asked, before the first write that an extension would serve, and by
+    /// [`Http::connect`](super::Http::connect).
+    #[default]
+    Ask,
+    /// The server is not asked, and no extension is used.
+    Never,
+    /// The server is not asked, and has every extension. Where it has not, such writes fail; a condition may have been
+    /// ignored then, and the error says `Outcome::Unknown`.
+    Assume,
 }
 
 /// A bearer token, which no text shows.
@@ -60,6 +88,8 @@ impl HttpOptions {
             response_timeout: Duration::from_secs(15),
             response_bytes_max: 64 * 1024 * 1024,
             op_ids: false,
+            discovery: Discovery::Ask,
+            root_certificates: Vec::new(),
             retry: Retry::new(),
         }
     }
@@ -78,15 +108,15 @@ impl HttpOptions {
         self
     }
 
-    /// The same with so much time for a connection to open, 30 s by default. It counts within the time of the response, and so
-    /// matters where it is the shorter.
+    /// The same with so much time for a connection to open, names and TLS included; 30 s by default.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// The same with so much time for one attempt, from its start to the last byte of the answer; 15 s by default.
+    /// The same with so much time for one attempt, from the moment that its connection is open to the last byte of the answer;
+    /// 15 s by default.
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
@@ -106,6 +136,21 @@ impl HttpOptions {
     #[must_use]
     pub fn op_ids_are_deduplicated(mut self, deduplicated: bool) -> Self {
         self.op_ids = deduplicated;
+        self
+    }
+
+    /// The same with another way to know the extensions of the server; [`Discovery::Ask`] by default.
+    #[must_use]
+    pub fn discovery(mut self, discovery: Discovery) -> Self {
+        self.discovery = discovery;
+        self
+    }
+
+    /// The same trusting the certificates of a PEM text, too: those of an authority of one's own, or of the server itself.
+    /// The text is read when the transport is made.
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates.push(pem.into());
         self
     }
 

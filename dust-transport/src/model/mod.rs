@@ -1,7 +1,8 @@
-//! The Dust data model: paths, patterns, values, entries, ops, events.
+//! The Dust data model: paths, patterns, values, entries, ops, events, extensions of the wire.
 
 mod entry;
 mod event;
+mod extension;
 mod file;
 mod id;
 mod lease;
@@ -13,6 +14,7 @@ mod value;
 
 pub use entry::{Entry, Seq, UnknownName, ValueKind};
 pub use event::{Event, OpKind};
+pub use extension::{Extension, Extensions};
 pub use file::{FileHash, FileHashError, FileRef};
 pub use id::{DeviceId, IdError, OpId};
 pub use lease::{Fence, Lease};

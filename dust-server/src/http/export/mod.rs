@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::answer::Refusal;
 use super::call::Call;
+use super::openapi::StorePath;
 use super::stream::{Source, body};
 use crate::control::Scope;
 
@@ -21,6 +22,21 @@ pub(super) const PATH_SCHEMA_VERSION: u64 = 3;
 /// The content type of lines of JSON.
 pub(super) const NDJSON: &str = "application/x-ndjson; charset=utf-8";
 
+/// Export all leaves
+///
+/// One state of the store, whatever is written meanwhile.
+#[utoipa::path(
+    get, path = "/api/stores/{org}/{store}/export", tag = "stores", operation_id = "export_store",
+    security(("token" = ["entries:read"])),
+    params(
+        StorePath,
+        ("format" = Option<String>, Query, nullable = false, description = "`sqlite` for a database; otherwise lines of JSON."),
+    ),
+    responses(
+        (status = 200, description = "A line with `_header`, then a leaf to each line; or an SQLite file.",
+            content((String = "application/x-ndjson"), (Vec<u8> = "application/x-sqlite3"))),
+    )
+)]
 pub(super) async fn export(call: Call) -> Result<Response, Refusal> {
     let store = call.store(Scope::EntriesRead).await?;
     // Another format than these two is the usual one, too.

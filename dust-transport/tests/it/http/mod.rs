@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share fail with them")]
 
+mod discovery;
 mod failure;
 mod fault;
 mod file;
 mod read;
 mod replay;
 mod server;
+mod tls;
 mod write;
 
 use std::future::ready;
@@ -15,17 +17,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dust_transport::error::{Error, ErrorKind};
-use dust_transport::http::{Http, HttpOptions, Retry};
+use dust_transport::http::{Discovery, Http, HttpOptions, Retry};
 use dust_transport::model::{Path, Seq, Value};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 pub(crate) const TOKEN: &str = "dust_tok_secret";
 const ENTRIES: &str = "/api/stores/acme/site/entries";
 
-/// Options for a server, with no time between attempts.
+/// Options for a server that is not asked for extensions, with no time between attempts.
 fn options(base_url: &str) -> HttpOptions {
     HttpOptions::new("acme/site", TOKEN)
         .base_url(base_url)
+        .discovery(Discovery::Never)
         .retry(Retry::new().sleep(|_| Box::pin(ready(()))))
 }
 
