@@ -68,6 +68,12 @@ fuzz() {
         --seed "$seed" --generation-database none --continue-on-failure --warnings off --request-timeout 10 "$@")
 }
 fuzzer=$(realpath "$fuzzer")
+# Read from the folder that it runs in. A receiver of webhooks that is not reached is no failure of the server.
+cat >"$folder/schemathesis.toml" <<'TOML'
+[[operations]]
+include-operation-id = "ping_webhook"
+checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "502"]
+TOML
 
 # What archives the store would leave nothing for the rest.
 fuzz --exclude-operation-id archive_store "${limits[@]}"

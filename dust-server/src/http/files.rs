@@ -16,7 +16,7 @@ use super::stream::{Source, body};
 use crate::control::Scope;
 
 /// Read a file
-/// 
+///
 /// Of a store that the token may access. Where none has it, the answer is 403.
 #[utoipa::path(
     get, path = "/api/files/{hash}", tag = "files", operation_id = "read_file", security(("token" = ["files:read"])),

@@ -421,6 +421,5 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
 ];
 
 /// Exchanges whose routes are not built, and why.
-pub(crate) const NOT_BUILT_CASES: &[(&str, &[usize], &str)] = &[
-    ("misc-routes", &[6, 7, 8], "MCP and OAuth are not part of this server"),
-];
+pub(crate) const NOT_BUILT_CASES: &[(&str, &[usize], &str)] =
+    &[("misc-routes", &[6, 7, 8], "MCP and OAuth are not part of this server")];

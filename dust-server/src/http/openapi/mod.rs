@@ -14,7 +14,9 @@ use utoipa::OpenApi;
 use common::Common;
 
 use super::answer::json_text;
-use super::{batch, clone, diff, entries, export, extension, files, import, list, log, status, stores, tokens, webhooks};
+use super::{
+    batch, clone, diff, entries, export, extension, files, import, list, log, status, stores, tokens, webhooks,
+};
 pub(super) use shape::*;
 
 /// The whole document.
