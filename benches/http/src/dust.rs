@@ -52,6 +52,24 @@ impl Dust {
         text.into_bytes()
     }
 
+    /// The request that turns a connection into a socket of the channels.
+    pub(crate) fn upgrade(&self, device: &str) -> String {
+        format!(
+            "GET /ws/sync/websocket?token={}&device_id={device}&capver=3&vsn=2.0.0 HTTP/1.1\r\nhost: {}\r\n\
+             connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: ZHVzdCBiZW5jaG1hcmtzIQ==\r\n\r\n",
+            self.token, self.address
+        )
+    }
+
+    /// The number of the last op.
+    pub(crate) async fn head(&self) -> Result<u64, Failure> {
+        let mut connection = Connection::open(self.address).await?;
+        let written = connection.send(&self.request("PUT", "/head", "1")).await?;
+        let number = str::from_utf8(written)?.rsplit(':').next().unwrap_or_default();
+        Ok(number.trim_end_matches('}').parse()?)
+    }
+
     /// Writes the leaves `bench/00000000` and so on.
     pub(crate) async fn fill(&self, count: usize) -> Result<(), Failure> {
         let mut connection = Connection::open(self.address).await?;

@@ -13,10 +13,11 @@ use crate::{CLIENTS, Failure};
 /// How often the memory is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Leaves that are read and written.
-const KEYS: usize = 10_000;
+/// Leaves that are read and written: more than the server's page cache holds, so that it is full before the memory is looked
+/// at.
+const KEYS: usize = 200_000;
 
-/// What the server may hold at the end more than after a third of the time: caches fill up.
+/// What the server may hold at the end, against what it held after a third of the time.
 const GROWTH_MAX: f64 = 1.1;
 
 /// Eight reads of leaves, one of a page, three writes; and again.

@@ -1,21 +1,28 @@
 //! The server against its peers, over loopback, in one run.
 //!
-//! `cargo bench -p dust-benches-http [-- [--quick] [get] [list] [put] [batch]]` starts the real server on a folder, and beside
-//! it a bare axum handler, etcd and Postgres where they are installed, each with its usual settings and on the same disk;
-//! all are asked by turns. The last it prints is a table of ratios beside the targets. It downloads nothing.
+//! `cargo bench -p dust-benches-http [-- [--quick] [get] [list] [put] [batch] [socket] [catchup] [fanout]]` starts the real
+//! server on a folder, and beside it a bare axum handler, and etcd, Postgres, NATS and Redis where they are installed, each
+//! with its usual settings and on the same disk; all are asked by turns. The last it prints is a table of ratios beside the
+//! targets. It downloads nothing.
 //!
 //! `cargo bench -p dust-benches-http -- load [--seconds 60]` asks the server alone, and looks at its memory.
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
 mod bare;
+mod channel;
 mod client;
 mod dust;
 mod etcd;
+mod fanout;
+mod feed;
 mod load;
+mod nats;
 mod postgres;
 mod process;
 mod read;
+mod redis;
 mod report;
+mod socket;
 mod turn;
 mod write;
 
@@ -95,7 +102,9 @@ fn main() -> Result<(), Failure> {
         );
     }
 
-    let every = !["get", "list", "put", "batch"].into_iter().any(has);
+    let every = !["get", "list", "put", "batch", "socket", "catchup", "fanout"]
+        .into_iter()
+        .any(has);
     let wanted = |part: &str| every || has(part);
     let runtime = Runtime::new()?;
     println!("writing {} leaves", scale.keys);
@@ -105,7 +114,7 @@ fn main() -> Result<(), Failure> {
         lines.push(read::get(&scale, &runtime, folder, &dust)?);
     }
     if wanted("list") {
-        lines.push(read::list(&scale, &runtime, folder, &dust)?);
+        lines.extend(read::list(&scale, &runtime, folder, &dust)?);
     }
     if wanted("put") {
         lines.extend(write::put(&scale, folder, &dust)?);
@@ -113,10 +122,26 @@ fn main() -> Result<(), Failure> {
     if wanted("batch") {
         lines.extend(write::batches(&scale, &runtime, folder, &dust)?);
     }
+    let mut told = String::new();
+    if wanted("socket") {
+        lines.push(channel::pipelined(&scale, &dust)?);
+    }
+    if wanted("catchup") {
+        // On a server of its own, so that the log is as long as the store.
+        let fresh = Dust::start(&binary, &folder.join("fresh"))?;
+        runtime.block_on(fresh.fill(scale.keys))?;
+        told += &channel::catch_up(&scale, &runtime, &fresh)?;
+    }
+    if wanted("fanout") {
+        let (arrivals, delays) = fanout::compare(&scale, folder, &dust)?;
+        lines.extend(arrivals);
+        told += &delays;
+    }
     println!("\n{}", report::head());
     for line in lines {
         println!("{line}");
     }
+    print!("\n{told}");
     Ok(())
 }
 

@@ -62,11 +62,32 @@ pub(crate) fn get(scale: &Scale, runtime: &Runtime, folder: &Path, dust: &Dust) 
     compare(scale, runtime, folder, dust, targets, what, 0.6)
 }
 
-/// A page of a thousand leaves.
-pub(crate) fn list(scale: &Scale, runtime: &Runtime, folder: &Path, dust: &Dust) -> Result<Line, Failure> {
-    let targets = ["?pattern=bench/**&limit=1000".to_owned()].into_iter();
-    let what = format!("list of 1000 entries, {CLIENTS} clients");
-    compare(scale, runtime, folder, dust, targets, what, 0.5)
+/// Pages of a thousand leaves: the same one again and again, and each time another.
+pub(crate) fn list(scale: &Scale, runtime: &Runtime, folder: &Path, dust: &Dust) -> Result<[Line; 2], Failure> {
+    let target = "?pattern=bench/**&limit=1000";
+    let same = [target.to_owned()].into_iter();
+    let same = compare(
+        scale,
+        runtime,
+        folder,
+        dust,
+        same,
+        "list of 1000 entries, unchanged".to_owned(),
+        0.5,
+    )?;
+    // Too many for the server to remember them all.
+    let numbers = (scale.keys / 10..scale.keys - 1001).step_by(7);
+    let others = numbers.map(|number| format!("{target}&after={}", key(number)));
+    let others = compare(
+        scale,
+        runtime,
+        folder,
+        dust,
+        others,
+        "list of 1000 entries, each another".to_owned(),
+        0.5,
+    )?;
+    Ok([same, others])
 }
 
 fn compare(

@@ -18,7 +18,7 @@ use crate::{CLIENTS, Failure, Scale, etcd, postgres};
 
 /// A client that puts a value of a hundred bytes again and again.
 #[derive(Debug)]
-struct Put<'d> {
+pub(crate) struct Put<'d> {
     dust: &'d Dust,
     connection: Connection,
     next: usize,
@@ -34,7 +34,7 @@ impl Client for Put<'_> {
     }
 }
 
-async fn connect(dust: &Dust, clients: Range<usize>, keys: usize) -> Result<Vec<Put<'_>>, Failure> {
+pub(crate) async fn connect(dust: &Dust, clients: Range<usize>, keys: usize) -> Result<Vec<Put<'_>>, Failure> {
     let mut puts = Vec::with_capacity(clients.len());
     for next in clients {
         let connection = Connection::open(dust.address).await?;
