@@ -17,6 +17,7 @@ use crate::retention;
 use crate::rollback::{self, Restored};
 use crate::sequencer::{Pending, Work};
 use crate::store::{Store, stored_value};
+use crate::subscription::told;
 
 /// What a piece of work comes to, if its group is committed.
 #[derive(Debug)]
@@ -342,13 +343,17 @@ fn events_of(batch: Batch, device: &DeviceId, seqs: &[Seq], applied: Vec<Applied
     let Batch { ops, id } = batch;
     let committed = seqs.iter().zip(ops).zip(applied).filter(|((seq, _), _)| seq.0 > 0);
     committed
-        .map(|((seq, op), applied)| Event {
-            seq: *seq,
-            kind: op.action.kind(),
-            path: op.path,
-            value: applied.value,
-            device: device.clone(),
-            op_id: id.clone(),
+        .map(|((seq, op), applied)| {
+            let (value, written) = told(op.action.kind(), applied.value);
+            Event {
+                seq: *seq,
+                kind: op.action.kind(),
+                path: op.path,
+                value,
+                written,
+                device: device.clone(),
+                op_id: id.clone(),
+            }
         })
         .collect()
 }

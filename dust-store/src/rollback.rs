@@ -7,7 +7,7 @@ use dust_layer::{Engine, Transaction};
 use dust_transport::error::{Error, ErrorKind};
 use dust_transport::model::{DeviceId, Event, OpId, OpKind, Path, Seq, Value, ValueKind, assemble};
 
-use crate::apply::{flattened, replay, shown};
+use crate::apply::{flattened, replay};
 use crate::blob::Refs;
 use crate::codec::Record;
 use crate::draft::Draft;
@@ -16,6 +16,7 @@ use crate::history::{Replay, State, at_and_below};
 use crate::leaf::hash_of;
 use crate::sequencer::{self, Work};
 use crate::store::{Store, stored_value};
+use crate::subscription::told;
 
 /// The device in whose name states are brought back.
 const DEVICE: &str = "system:rollback";
@@ -72,15 +73,13 @@ pub(crate) struct Restored {
 impl Restored {
     /// The event of the op.
     pub(crate) fn into_event(self, seq: Seq, device: &DeviceId) -> Event {
-        let value = match self.kind {
-            OpKind::Set => self.value.as_ref().map(shown),
-            _ => self.value,
-        };
+        let (value, written) = told(self.kind, self.value);
         Event {
             seq,
             kind: self.kind,
             path: self.path,
             value,
+            written,
             device: device.clone(),
             op_id: self.op_id,
         }

@@ -11,13 +11,12 @@ use std::task::{Context, Poll};
 
 use dust_layer::{Engine, Error as LayerError, Isolation, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{DeviceId, Event, OpId, OpKind, Path, Seq};
+use dust_transport::model::{DeviceId, Event, OpId, OpKind, Path, Seq, Value};
 use dust_transport::transport::{EventStream, Interest, Signal, Start, Subscribe};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::apply::shown;
 use crate::codec::{Head, Record};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
@@ -156,22 +155,31 @@ impl<E: Engine> Store<E> {
     }
 }
 
+/// The value that an event tells, and the one that was written where that is another.
+pub(crate) fn told(kind: OpKind, value: Option<Value>) -> (Option<Value>, Option<Value>) {
+    match (kind, value) {
+        (OpKind::Set | OpKind::Merge, Some(value)) => {
+            let (told, written) = value.into_told();
+            (Some(told), written)
+        }
+        (_, value) => (value, None),
+    }
+}
+
 /// The event of a stored op.
 pub(crate) fn event(seq: u64, bytes: &[u8]) -> Result<Event, Error> {
     let record =
         Record::decode(bytes).map_err(|error| corrupt(format!("the op {seq} does not decode")).with_source(error))?;
     let of_id = |error| corrupt(format!("the op {seq} has no valid id")).with_source(error);
     let value = record.value.map(stored_value).transpose()?;
-    let value = match record.kind {
-        OpKind::Set | OpKind::Merge => value.as_ref().map(shown),
-        _ => value,
-    };
+    let (value, written) = told(record.kind, value);
     Ok(Event {
         seq: Seq(seq),
         kind: record.kind,
         path: Path::parse(record.path)
             .map_err(|error| corrupt(format!("the op {seq} has no valid path")).with_source(error))?,
         value,
+        written,
         device: DeviceId::new(record.device).map_err(of_id)?,
         op_id: record.op_id.map(OpId::new).transpose().map_err(of_id)?,
     })

@@ -30,6 +30,7 @@
 //! | [`error`] | one error type, its kinds and codes |
 //! | `channel` | the frames of a store's channel, and their payloads |
 //! | `http` | `Http`: a store that is reached over HTTP |
+//! | `sync` | `Sync`: a store that is followed over a WebSocket, and read from a replica in memory |
 //! | `suite` | the promises of the trait as functions, for implementations to run in their tests |
 //!
 //! # Features
@@ -38,6 +39,7 @@
 //! | `channel` | the module of that name, and with it rmp-serde |
 //! | `http` | the module of that name, and with it reqwest, rustls and tokio |
 //! | `suite` | the module of that name, and with it tokio |
+//! | `sync` | the module of that name, and with it `channel`, `http` and tokio-tungstenite |
 //!
 //! By default there is neither.
 #[cfg(feature = "channel")]
@@ -48,4 +50,6 @@ pub mod http;
 pub mod model;
 #[cfg(feature = "suite")]
 pub mod suite;
+#[cfg(feature = "sync")]
+pub mod sync;
 pub mod transport;

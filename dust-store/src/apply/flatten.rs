@@ -14,32 +14,6 @@ pub(crate) fn leaves(path: &Path, map: &Value) -> Result<Vec<(Path, Value, Value
     Ok(leaves)
 }
 
-/// A value as its event shows it: decimals and date-times, in the leaves that it becomes, plain.
-pub(crate) fn shown(value: &Value) -> Value {
-    plain(value).unwrap_or_else(|| value.clone())
-}
-
-/// The same if that is another value.
-///
-/// The recursion is as deep as the value, which is bounded.
-fn plain(value: &Value) -> Option<Value> {
-    if !value.json().contains("_typed") && !value.json().contains('\\') {
-        return None;
-    }
-    if let Some((leaf, kind)) = value.as_leaf() {
-        return matches!(kind, ValueKind::Decimal | ValueKind::Datetime).then_some(leaf);
-    }
-    let mut entries = value.entries().unwrap_or_default();
-    let mut changed = false;
-    for (_, value) in &mut entries {
-        if let Some(plain) = plain(value) {
-            *value = plain;
-            changed = true;
-        }
-    }
-    changed.then(|| Value::map(entries))
-}
-
 fn collect(path: &Path, map: &Value, leaves: &mut Vec<(Path, Value, ValueKind)>) -> Result<(), Refusal> {
     for (name, value) in map.entries().unwrap_or_default() {
         let child = path.child(&name)?;

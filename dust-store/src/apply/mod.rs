@@ -14,7 +14,7 @@ use dust_transport::transport::Done;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt};
 
-pub(crate) use flatten::{leaves as flattened, shown};
+pub(crate) use flatten::leaves as flattened;
 pub(crate) use lease::is_fenced;
 
 /// What an op came to.
@@ -63,7 +63,7 @@ pub(crate) async fn apply<T: Transaction>(
     let applied = match &op.action {
         Action::Set(value) => {
             set(draft, path, value, seq).await?;
-            Applied::to(shown(value))
+            Applied::to(value.clone())
         }
         Action::Delete => {
             delete(draft, path).await?;
@@ -71,7 +71,7 @@ pub(crate) async fn apply<T: Transaction>(
         }
         Action::Merge(map) => {
             merge(draft, path, map, seq).await?;
-            Applied::to(shown(map))
+            Applied::to(map.clone())
         }
         Action::Increment(by) => {
             let current = value_at(draft, path).await?;

@@ -38,7 +38,7 @@
 //! | [`EXTENSION_OP_IDS`] | an op id is committed once; the reply to a repetition says `deduplicated` |
 //!
 //! Further keys that only a server of this house sends: `deduplicated` in replies; `current_revision`, `op_index`, `path`
-//! and `kind` in refusals; `revision` of the leaves of a snapshot.
+//! and `kind` in refusals; `revision` of the leaves of a snapshot; `written` in events, where typed values are told plain.
 
 mod codec;
 mod frame;

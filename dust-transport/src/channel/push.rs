@@ -52,6 +52,8 @@ struct EventBody<'a> {
     path: &'a str,
     path_segments: Vec<std::borrow::Cow<'a, str>>,
     value: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<&'a Value>,
     device_id: &'a str,
     client_op_id: Option<&'a str>,
 }
@@ -66,6 +68,8 @@ struct EventRead {
     path_segments: Option<Vec<String>>,
     #[serde(default = "Value::null")]
     value: Value,
+    #[serde(default)]
+    written: Option<Value>,
     #[serde(default = "Value::null")]
     device_id: Value,
     #[serde(default = "Value::null")]
@@ -86,6 +90,7 @@ const DEVICE_UNKNOWN: &str = "unknown";
 ///     kind: OpKind::Set,
 ///     path: "links/dust/title".parse()?,
 ///     value: Some("Dust".into()),
+///     written: None,
 ///     device: DeviceId::new("dev_1")?,
 ///     op_id: Some(OpId::new("op_1")?),
 /// };
@@ -100,6 +105,7 @@ pub fn event_payload(event: &Event) -> Value {
         path: event.path.as_str(),
         path_segments: event.path.segments().collect(),
         value: event.value.as_ref(),
+        written: event.written.as_ref(),
         device_id: event.device.as_str(),
         client_op_id: event.op_id.as_ref().map(OpId::as_str),
     })
@@ -107,7 +113,7 @@ pub fn event_payload(event: &Event) -> Value {
 
 /// Reads the payload of an event.
 ///
-/// What a server tells of a `delete` beside its path is dropped. An op id or a device that is no valid id counts as none.
+/// Decimals and date-times are told plain, also by a server that does not do so itself. What a server tells of a `delete` beside its path is dropped. An op id or a device that is no valid id counts as none.
 ///
 /// # Errors
 /// [`PayloadError`] for what is no event, or one of an op that is not known here.
@@ -121,11 +127,20 @@ pub fn event_of(payload: &Value) -> Result<Event, PayloadError> {
     };
     let device = read.device_id.str().and_then(|id| DeviceId::new(id).ok());
     let device = device.map_or_else(|| DeviceId::new(DEVICE_UNKNOWN), Ok);
+    let (value, written) = match (kind, read.written) {
+        (OpKind::Delete | OpKind::Release, _) => (None, None),
+        (OpKind::Set | OpKind::Merge, None) => {
+            let (value, written) = read.value.into_told();
+            (Some(value), written)
+        }
+        (_, written) => (Some(read.value), written),
+    };
     Ok(Event {
         seq: Seq(read.store_seq),
         kind,
         path: path.map_err(|error| PayloadError::new(WHAT, error))?,
-        value: (!matches!(kind, OpKind::Delete | OpKind::Release)).then_some(read.value),
+        value,
+        written,
         device: device.map_err(|error| PayloadError::new(WHAT, error))?,
         op_id: read.client_op_id.str().and_then(|id| OpId::new(id).ok()),
     })

@@ -116,10 +116,8 @@ impl Refusal {
         }
     }
 
-    /// The refusal that tells an error: the keys of the hosted server, and what else is needed to get the error back.
-    ///
-    /// The op of a batch is told where `Error::conflict` names one beyond the first, so that a single write is answered
-    /// as by the hosted server.
+    /// The refusal of a write that tells an error, by the keys of the hosted server and what else is needed to get the
+    /// error back.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         let reason = match error.code() {
@@ -127,18 +125,36 @@ impl Refusal {
             code => code,
         };
         let told = (has_message(reason) && !error.detail().is_empty()).then(|| error.detail().to_owned());
-        let at = error.conflict();
-        let in_batch = at.filter(|at| at.op_index > 0);
         let retry_after = error.retry_after().map(|wait| wait.as_millis());
         Self {
             reason: reason.to_owned(),
             message: told,
             retry_after_ms: retry_after.map(|wait| u64::try_from(wait).unwrap_or(u64::MAX)),
-            current_revision: at.and_then(|at| at.current),
-            op_index: in_batch.map(|at| at.op_index),
-            path: in_batch.map(|at| at.path.as_str().to_owned()),
+            current_revision: error.conflict().and_then(|at| at.current),
             kind: (kind_of(reason) != Some(error.kind())).then(|| error.kind().as_str().to_owned()),
             ..Self::default()
+        }
+    }
+
+    /// The refusal of a batch, which also names the op that caused it.
+    ///
+    /// ```
+    /// use dust_transport::channel::Refusal;
+    /// use dust_transport::error::{ConflictAt, Error, ErrorKind};
+    ///
+    /// let at = ConflictAt { op_index: 2, path: "links/dust".parse()?, current: None };
+    /// let error = Error::new(ErrorKind::Conflict, "conflict", "").with_conflict(at);
+    /// let refusal = Refusal::of_batch(&error);
+    /// assert_eq!(refusal.to_response().json(), r#"{"reason":"conflict","op_index":2,"path":"links/dust"}"#);
+    /// # Ok::<(), dust_transport::error::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of_batch(error: &Error) -> Self {
+        let at = error.conflict();
+        Self {
+            op_index: at.map(|at| at.op_index),
+            path: at.map(|at| at.path.as_str().to_owned()),
+            ..Self::of(error)
         }
     }
 

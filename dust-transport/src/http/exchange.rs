@@ -291,7 +291,7 @@ impl Outline for Opened {
 }
 
 /// TLS by rustls with ring, trusting whom the system trusts, and these. Nothing process-wide is installed or relied on.
-fn tls(base: &Url, roots: &[Vec<u8>]) -> Result<ClientConfig, Error> {
+pub(crate) fn tls(base: &Url, roots: &[Vec<u8>]) -> Result<ClientConfig, Error> {
     let failed = |error: rustls::Error| {
         Error::new(ErrorKind::Network, "tls", "TLS cannot be set up")
             .with_outcome(Outcome::NotApplied)

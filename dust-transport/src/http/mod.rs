@@ -24,6 +24,10 @@ use crate::transport::{Capabilities, EventStream, FileContent, FileRange, List, 
 use address::Address;
 use discovery::Known;
 use exchange::Exchange;
+#[cfg(feature = "sync")]
+pub(crate) use exchange::tls;
+#[cfg(feature = "sync")]
+pub(crate) use option::random_fraction;
 pub use option::{Discovery, HttpOptions, Retry};
 
 /// A store that is reached over HTTP.

@@ -23,9 +23,9 @@ use futures_core::future::BoxFuture;
 /// ```
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    pub(super) store: String,
-    pub(super) token: Token,
-    pub(super) base_url: String,
+    pub(crate) store: String,
+    pub(crate) token: Token,
+    pub(crate) base_url: String,
     pub(super) user_agent: String,
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
@@ -33,7 +33,7 @@ pub struct HttpOptions {
     pub(super) op_ids: bool,
     pub(super) discovery: Discovery,
     /// PEM texts.
-    pub(super) root_certificates: Vec<Vec<u8>>,
+    pub(crate) root_certificates: Vec<Vec<u8>>,
     pub(super) retry: Retry,
 }
 
@@ -64,7 +64,7 @@ pub enum Discovery {
 
 /// A bearer token, which no text shows.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Token(pub(super) String);
+pub(crate) struct Token(pub(crate) String);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -277,7 +277,7 @@ impl fmt::Debug for Retry {
 }
 
 /// A number from 0 to 1, from the random keys that the standard library draws for its hash maps.
-fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     use std::hash::BuildHasher as _;
     let bits = std::collections::hash_map::RandomState::new().hash_one(0_u8);
     let upper = u32::try_from(bits >> 32).unwrap_or(u32::MAX);

@@ -45,6 +45,7 @@ pub enum OpKind {
 ///     kind: OpKind::Delete,
 ///     path: "links/dust".parse()?,
 ///     value: None,
+///     written: None,
 ///     device: DeviceId::new("dev_1")?,
 ///     op_id: None,
 /// };
@@ -63,6 +64,8 @@ pub struct Event {
     /// resulting list; `put_file`: the reference ([`FileRef`](super::FileRef)); `lease` and `renew`: the lease
     /// ([`Lease`](super::Lease)); `delete` and `release`: none.
     pub value: Option<Value>,
+    /// `set` and `merge`: the value before decimals and date-times in it were made plain, if it has any.
+    pub written: Option<Value>,
     /// Who wrote it.
     pub device: DeviceId,
     /// The id of its batch, if it had one.

@@ -11,6 +11,8 @@ mod id;
 mod model;
 mod path;
 mod pattern;
+#[cfg(feature = "sync")]
+mod sync;
 mod tidy;
 mod value;
 

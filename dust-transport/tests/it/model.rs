@@ -291,14 +291,7 @@ impl Model {
             }
             other => panic!("{other:?} is not modelled"),
         };
-        state.log.push(Arc::new(Event {
-            seq,
-            kind: op.action.kind(),
-            path: op.path.clone(),
-            value: told,
-            device: self.device.clone(),
-            op_id: op_id.cloned(),
-        }));
+        state.log.push(self.event(seq, op, told, op_id));
         Ok((seq, done))
     }
 
@@ -393,6 +386,26 @@ impl Model {
             size_bytes: content.len() as u64,
             range,
             body: Box::pin(futures_util::stream::iter(pieces)),
+        })
+    }
+
+    /// The event of an op, which tells decimals and date-times plain.
+    fn event(&self, seq: Seq, op: &Op, told: Option<Value>, op_id: Option<&OpId>) -> Arc<Event> {
+        let (value, written) = match (&op.action, told) {
+            (Action::Set(written) | Action::Merge(written), Some(_)) => {
+                let (told, written) = written.clone().into_told();
+                (Some(told), written)
+            }
+            (_, told) => (told, None),
+        };
+        Arc::new(Event {
+            seq,
+            kind: op.action.kind(),
+            path: op.path.clone(),
+            value,
+            written,
+            device: self.device.clone(),
+            op_id: op_id.cloned(),
         })
     }
 

@@ -89,6 +89,44 @@ impl Value {
             Envelope::Datetime(text) => (Self::from(text), ValueKind::Datetime),
         })
     }
+
+    /// The value as the event of its op tells it, with the decimals and date-times in its leaves plain; and the value as
+    /// it is, if that is another.
+    ///
+    /// ```
+    /// use dust_transport::model::Value;
+    /// let priced = Value::from_json(r#"{"price":{"_typed":"29.99","_type":"decimal"}}"#)?;
+    /// let (told, written) = priced.clone().into_told();
+    /// assert_eq!((told.json(), written), (r#"{"price":"29.99"}"#, Some(priced)));
+    /// assert_eq!(Value::from(1).into_told(), (Value::from(1), None));
+    /// # Ok::<(), dust_transport::model::ValueError>(())
+    /// ```
+    #[must_use]
+    pub fn into_told(self) -> (Self, Option<Self>) {
+        match plain(&self) {
+            Some(told) => (told, Some(self)),
+            None => (self, None),
+        }
+    }
+}
+
+/// A value with the typed values in its leaves plain, if that is another value; as deep as the value, which is bounded.
+fn plain(value: &Value) -> Option<Value> {
+    if !value.json().contains("_typed") && !value.json().contains('\\') {
+        return None;
+    }
+    if let Some((leaf, kind)) = value.as_leaf() {
+        return matches!(kind, ValueKind::Decimal | ValueKind::Datetime).then_some(leaf);
+    }
+    let mut entries = value.entries().unwrap_or_default();
+    let mut changed = false;
+    for (_, value) in &mut entries {
+        if let Some(plain) = plain(value) {
+            *value = plain;
+            changed = true;
+        }
+    }
+    changed.then(|| Value::map(entries))
 }
 
 /// A sign, digits, a point and digits, an exponent; all but the digits may be missing.

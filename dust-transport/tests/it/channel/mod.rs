@@ -90,6 +90,7 @@ proptest! {
             kind,
             path,
             value: (!matches!(kind, OpKind::Delete | OpKind::Release)).then_some(value),
+            written: None,
             device: DeviceId::new("dev_1").unwrap(),
             op_id: OpId::new("op_1").ok(),
         };
@@ -418,7 +419,7 @@ fn errors_come_back_from_their_refusals() {
         Error::new(ErrorKind::InvalidParams, "invalid_op", ""),
     ];
     for error in errors {
-        let refusal = Refusal::of(&error);
+        let refusal = Refusal::of_batch(&error);
         let back = Refusal::from_response(&refusal.to_response()).into_error();
         assert_eq!(format!("{back:?}"), format!("{error:?}"));
     }

@@ -1,0 +1,421 @@
+//! The task that keeps the connection: it connects, joins, applies what comes, sends what waits, and begins anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::outbox::{Outbox, Pending};
+use super::replica::Replica;
+use super::shared::Shared;
+use super::socket::{Refused, Socket, lost};
+use super::state::{ConnectionState, EndReason};
+use super::unnamed;
+use crate::channel::{
+    self, ACK_SEQ, CATCH_UP_COMPLETE, CLOSE, EVENT, Frame, HEARTBEAT, JOIN, JoinReply, JoinRequest, PHOENIX, REPLY,
+    Reply, SNAPSHOT, Snapshot,
+};
+use crate::error::{Error, ErrorKind};
+use crate::model::{Event, OpId, Seq, Value};
+
+/// Events that came too early, while the past was still on its way.
+const EARLY_MAX: usize = 4096;
+
+/// How often what the server tells may be unusable, at the same op, before it counts as broken.
+const STUCK_MAX: u32 = 8;
+
+/// What handles ask of the task.
+pub(super) enum Command {
+    /// Send a write, under this `ref`.
+    Write(u64, Box<Pending>),
+    /// The caller of a write does not wait any longer.
+    GiveUp(u64),
+    /// Ask the server for what was not told: something was written past the channel.
+    CatchUp,
+}
+
+/// The task of one connection after another.
+pub(super) struct Actor {
+    shared: Arc<Shared>,
+    topic: String,
+    outbox: Outbox,
+    /// The next `ref` of a frame that is no write. Those of writes are even, these odd.
+    next_ref: u64,
+    /// The `ref` of the current join.
+    join: u64,
+    joined: bool,
+    caught_up: bool,
+    early: BTreeMap<Seq, Early>,
+    /// A heartbeat was sent, and nothing was heard since.
+    beat_open: bool,
+    /// Failed attempts since the last time that it went well.
+    attempt: u32,
+    /// Where it was stuck, and how often.
+    stuck: (Seq, u32),
+}
+
+/// An event, and the op id under which it went over the wire.
+struct Early {
+    event: Arc<Event>,
+    op_id: Option<OpId>,
+}
+
+/// Why a connection is given up.
+enum Break {
+    /// For another.
+    Again(Option<Duration>),
+    /// For good.
+    End(EndReason),
+}
+
+impl From<Error> for Break {
+    fn from(error: Error) -> Self {
+        tracing::debug!(%error, "the connection is given up");
+        Self::Again(None)
+    }
+}
+
+impl Actor {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            topic: channel::topic_of(&shared.options.http.store),
+            shared,
+            outbox: Outbox::default(),
+            next_ref: 1,
+            join: 0,
+            joined: false,
+            caught_up: false,
+            early: BTreeMap::new(),
+            beat_open: false,
+            attempt: 0,
+            stuck: (Seq(0), 0),
+        }
+    }
+
+    /// Runs until the last handle is gone or the server refuses for good.
+    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let reason = self.keep(&mut commands).await;
+        if reason.kind != ErrorKind::Closed {
+            tracing::warn!(code = reason.code, "a synced store has ended: {}", reason.detail);
+        }
+        self.outbox.end(&reason);
+        self.shared.end(reason.clone());
+        // What was asked for in the meantime.
+        commands.close();
+        while let Some(command) = commands.recv().await {
+            self.command(command, None);
+        }
+        self.outbox.end(&reason);
+    }
+
+    async fn keep(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> EndReason {
+        loop {
+            self.shared.set_state(ConnectionState::Connecting);
+            let wait = match self.connect(commands).await {
+                Break::End(reason) => return reason,
+                Break::Again(wait) => wait,
+            };
+            self.joined = false;
+            self.caught_up = false;
+            self.early.clear();
+            self.attempt = self.attempt.saturating_add(1);
+            self.shared.set_state(ConnectionState::Waiting);
+            let options = &self.shared.options;
+            let wait = options.wait(self.attempt) + wait.unwrap_or_default();
+            let pass = options.pass(wait);
+            if let Err(reason) = self.meanwhile(commands, pass).await {
+                return reason;
+            }
+        }
+    }
+
+    /// Takes commands while something else is waited for.
+    async fn meanwhile<T>(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+        mut future: BoxFuture<'_, T>,
+    ) -> Result<T, EndReason> {
+        loop {
+            tokio::select! {
+                done = &mut future => return Ok(done),
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command, None),
+                    None => return Err(EndReason::closed()),
+                },
+            }
+        }
+    }
+
+    /// Opens one connection and uses it until it breaks.
+    async fn connect(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Break {
+        let shared = Arc::clone(&self.shared);
+        let options = &shared.options;
+        let dial = async {
+            tokio::select! {
+                dialled = shared.endpoint.dial(options) => dialled,
+                () = options.pass(options.reply_timeout) => Err(Refused::Later(None)),
+            }
+        };
+        let socket = match self.meanwhile(commands, Box::pin(dial)).await {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(Refused::Later(wait))) => return Break::Again(wait),
+            Ok(Err(Refused::Fatal(error))) => return Break::End(EndReason::from(&error)),
+            Err(reason) => return Break::End(reason),
+        };
+        match self.follow(socket, commands).await {
+            Ok(reason) => Break::End(reason),
+            Err(why) => why,
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        mut socket: Socket,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> Result<EndReason, Break> {
+        let shared = Arc::clone(&self.shared);
+        let options = &shared.options;
+        self.beat_open = false;
+        self.join(&socket);
+        let mut beat = options.pass(options.heartbeat);
+        let mut awaited = self.join;
+        let mut patience = options.pass(options.reply_timeout);
+        loop {
+            tokio::select! {
+                frame = socket.next() => {
+                    self.beat_open = false;
+                    self.frame(&frame?, &socket)?;
+                }
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command, Some(&socket)),
+                    None => return Ok(EndReason::closed()),
+                },
+                () = &mut beat => {
+                    if self.beat_open {
+                        return Err(lost("the server does not answer").into());
+                    }
+                    self.beat_open = true;
+                    let reference = self.reference();
+                    socket.send(&Frame::new(PHOENIX, HEARTBEAT, empty()).reference(reference.to_string()));
+                    beat = options.pass(options.heartbeat);
+                }
+                () = &mut patience, if !self.joined => return Err(lost("the join was not answered").into()),
+            }
+            if self.join != awaited {
+                awaited = self.join;
+                patience = options.pass(options.reply_timeout);
+            }
+        }
+    }
+
+    fn reference(&mut self) -> u64 {
+        self.next_ref += 2;
+        self.next_ref
+    }
+
+    /// Asks for what follows the last op that is known.
+    fn join(&mut self, socket: &Socket) {
+        self.join = self.reference();
+        self.joined = false;
+        self.caught_up = false;
+        self.early.clear();
+        let payload = JoinRequest::after(self.shared.applied()).to_payload();
+        let join = self.join.to_string();
+        let frame = Frame::new(self.topic.clone(), JOIN, payload);
+        socket.send(&frame.join_ref(join.clone()).reference(join));
+    }
+
+    fn command(&mut self, command: Command, socket: Option<&Socket>) {
+        match command {
+            Command::Write(reference, pending) => {
+                self.outbox.insert(reference, *pending);
+                if let Some(socket) = socket.filter(|_| self.caught_up) {
+                    self.flush(socket);
+                }
+            }
+            Command::GiveUp(reference) => self.outbox.give_up(reference),
+            Command::CatchUp => {
+                if let Some(socket) = socket.filter(|_| self.caught_up) {
+                    self.join(socket);
+                }
+            }
+        }
+    }
+
+    /// Sends what was not sent in this join.
+    fn flush(&mut self, socket: &Socket) {
+        let join = self.join.to_string();
+        for (reference, event, payload) in self.outbox.unsent(self.join) {
+            let frame = Frame::new(self.topic.clone(), event, payload);
+            socket.send(&frame.join_ref(join.clone()).reference(reference.to_string()));
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame, socket: &Socket) -> Result<(), Break> {
+        // Of an earlier join, or of the connection itself.
+        let join = self.join.to_string();
+        if frame.topic != self.topic || frame.join_ref.as_ref().is_some_and(|of| *of != join) {
+            return Ok(());
+        }
+        match frame.event.as_str() {
+            REPLY => self.reply(frame),
+            EVENT => match channel::event_of(&frame.payload) {
+                Ok(event) => self.event(event, socket),
+                Err(error) => self.stuck(&error, socket),
+            },
+            SNAPSHOT => match Snapshot::from_payload(&frame.payload) {
+                Ok(snapshot) => {
+                    self.snapshot(snapshot);
+                    Ok(())
+                }
+                Err(error) => self.stuck(&error, socket),
+            },
+            CATCH_UP_COMPLETE => self.complete(socket),
+            channel::ERROR | CLOSE => Err(lost("the server closed the store's channel").into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn reply(&mut self, frame: &Frame) -> Result<(), Break> {
+        let Some(reference) = frame.reference.as_ref().and_then(|reference| reference.parse().ok()) else {
+            return Ok(());
+        };
+        let reply = Reply::from_payload(&frame.payload).map_err(|error| Break::from(Error::from(error)))?;
+        if reference != self.join {
+            self.outbox.reply(reference, reply);
+            return Ok(());
+        }
+        match reply {
+            Reply::Ok(response) => {
+                let joined = JoinReply::from_response(&response).map_err(|error| Break::from(Error::from(error)))?;
+                self.joined = true;
+                let (batches, op_ids) = (
+                    joined.has(channel::EXTENSION_BATCH),
+                    joined.has(channel::EXTENSION_OP_IDS),
+                );
+                self.shared.batches.store(batches, Ordering::Relaxed);
+                self.shared.op_ids.store(op_ids, Ordering::Relaxed);
+                self.shared.set_state(ConnectionState::CatchingUp);
+                Ok(())
+            }
+            Reply::Error(refusal) => {
+                let error = refusal.into_error();
+                match error.kind() {
+                    ErrorKind::Unauthorized | ErrorKind::NotImplemented | ErrorKind::NotSupported => {
+                        Err(Break::End(EndReason::from(&error)))
+                    }
+                    _ => Err(Break::Again(error.retry_after())),
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, mut event: Event, socket: &Socket) -> Result<(), Break> {
+        let op_id = event.op_id.clone();
+        unnamed::strip(&mut event);
+        let event = Early {
+            event: Arc::new(event),
+            op_id,
+        };
+        self.committed(event, socket)
+    }
+
+    fn committed(&mut self, early: Early, socket: &Socket) -> Result<(), Break> {
+        let event = &early.event;
+        let applied = self.shared.applied();
+        if event.seq <= applied {
+            return Ok(());
+        }
+        if event.seq.0 == applied.0 + 1 {
+            return self.apply(&early, socket);
+        }
+        if self.caught_up {
+            // A gap: ask for what is missing.
+            tracing::debug!(%applied, seq = %event.seq, "events are missing");
+            return self.progress(socket);
+        }
+        // Live events may overtake those of the past.
+        if self.early.len() < EARLY_MAX {
+            self.early.insert(event.seq, early);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, early: &Early, socket: &Socket) -> Result<(), Break> {
+        let Early { event, op_id } = early;
+        if let Err(error) = self.shared.apply(event) {
+            return self.stuck(&error, socket);
+        }
+        if event.device == self.shared.options.device {
+            self.outbox.echo(op_id.as_ref(), event);
+        }
+        Ok(())
+    }
+
+    fn snapshot(&mut self, snapshot: Snapshot) {
+        if snapshot.seq > self.shared.applied() {
+            let replica = Replica::of(snapshot.entries, snapshot.has_revisions);
+            self.shared.reset(replica, snapshot.seq);
+        }
+    }
+
+    /// The past is whole.
+    fn complete(&mut self, socket: &Socket) -> Result<(), Break> {
+        for early in std::mem::take(&mut self.early).into_values() {
+            let applied = self.shared.applied();
+            let seq = early.event.seq;
+            if seq.0 == applied.0 + 1 {
+                self.apply(&early, socket)?;
+            } else if seq > applied {
+                return self.progress(socket);
+            }
+        }
+        self.caught_up = true;
+        self.attempt = 0;
+        if !self.shared.op_ids.load(Ordering::Relaxed) {
+            self.outbox.give_up_sent_before(self.join);
+        }
+        let reference = self.reference().to_string();
+        let ack = Value::map([("seq", Value::from(self.shared.applied().0))]);
+        let frame = Frame::new(self.topic.clone(), ACK_SEQ, ack);
+        socket.send(&frame.join_ref(self.join.to_string()).reference(reference));
+        self.flush(socket);
+        self.shared.set_state(ConnectionState::Live);
+        Ok(())
+    }
+
+    /// Joins again, unless that has not helped.
+    fn progress(&mut self, socket: &Socket) -> Result<(), Break> {
+        let applied = self.shared.applied();
+        self.stuck = match self.stuck {
+            (at, times) if at == applied => (at, times + 1),
+            _ => (applied, 1),
+        };
+        if self.stuck.1 > 1 {
+            // Not at once, the second time.
+            return Err(Break::Again(None));
+        }
+        self.join(socket);
+        Ok(())
+    }
+
+    /// What the server told is unusable: ask again from the last good op, but not forever.
+    fn stuck(&mut self, error: &dyn std::error::Error, socket: &Socket) -> Result<(), Break> {
+        tracing::warn!(%error, "an event is not readable");
+        if self.stuck.1 >= STUCK_MAX && self.stuck.0 == self.shared.applied() {
+            return Err(Break::End(EndReason {
+                kind: ErrorKind::Http,
+                code: "unreadable_event".to_owned(),
+                detail: format!("the event after {} is not readable", self.stuck.0),
+            }));
+        }
+        self.progress(socket)
+    }
+}
+
+fn empty() -> Value {
+    Value::map::<&str>([])
+}

@@ -1,0 +1,318 @@
+//! The leaves of a store, kept in memory by the rules by which the server keeps its own.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::error::{Error, ErrorKind};
+use crate::model::{Entry, Event, OpKind, Path, PathError, Pattern, Seq, Value, ValueKind, assemble};
+use crate::transport::{Items, List, Order, Page, Scope, Select};
+
+/// One leaf.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Leaf {
+    pub(super) value: Value,
+    pub(super) kind: ValueKind,
+    pub(super) revision: Seq,
+    /// The revision is that of the leaf, and not of the snapshot that it came in.
+    pub(super) exact: bool,
+}
+
+/// The leaves of a store after some op.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Replica {
+    leaves: BTreeMap<Path, Leaf>,
+    /// How many leaves have no revision of their own.
+    inexact: usize,
+}
+
+/// A write under way.
+struct Edit<'a> {
+    replica: &'a mut Replica,
+    revision: Seq,
+}
+
+impl Edit<'_> {
+    fn replace(&mut self, path: Path, leaf: Option<Leaf>) {
+        let replica = &mut *self.replica;
+        replica.inexact += usize::from(leaf.as_ref().is_some_and(|leaf| !leaf.exact));
+        let before = match leaf {
+            Some(leaf) => replica.leaves.insert(path, leaf),
+            None => replica.leaves.remove(&path),
+        };
+        replica.inexact -= usize::from(before.as_ref().is_some_and(|leaf| !leaf.exact));
+    }
+
+    fn put(&mut self, path: Path, value: Value, kind: ValueKind) {
+        let revision = self.revision;
+        let leaf = Leaf {
+            value,
+            kind,
+            revision,
+            exact: true,
+        };
+        self.replace(path, Some(leaf));
+    }
+
+    fn clear_below(&mut self, path: &Path) {
+        let (from, to) = path.descendants_range();
+        let range = (Bound::Included(from.as_str()), Bound::Excluded(to.as_str()));
+        let below: Vec<Path> = self
+            .replica
+            .leaves
+            .range::<str, _>(range)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in below {
+            self.replace(path, None);
+        }
+    }
+
+    fn set(&mut self, path: &Path, value: &Value) -> Result<(), PathError> {
+        if let Some((leaf, kind)) = value.as_leaf() {
+            self.clear_below(path);
+            self.put(path.clone(), leaf, kind);
+            return Ok(());
+        }
+        let mut leaves = Vec::new();
+        flatten(path, value, &mut leaves)?;
+        self.clear_below(path);
+        self.replace(path.clone(), None);
+        for (path, value, kind) in leaves {
+            self.put(path, value, kind);
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, path: &Path, map: &Value) -> Result<(), PathError> {
+        // Nothing is touched unless all of it can be.
+        flatten(path, map, &mut Vec::new())?;
+        for (key, value) in map.entries().unwrap_or_default() {
+            let child = path.child(&key)?;
+            match value.as_leaf() {
+                Some((leaf, kind)) => self.put(child, leaf, kind),
+                None => self.set(&child, &value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The leaves that a map becomes; as deep as the value, which is bounded.
+fn flatten(path: &Path, map: &Value, leaves: &mut Vec<(Path, Value, ValueKind)>) -> Result<(), PathError> {
+    for (key, value) in map.entries().unwrap_or_default() {
+        let child = path.child(&key)?;
+        match value.as_leaf() {
+            Some((leaf, kind)) => leaves.push((child, leaf, kind)),
+            None => flatten(&child, &value, leaves)?,
+        }
+    }
+    Ok(())
+}
+
+impl Replica {
+    /// The leaves of a snapshot.
+    pub(super) fn of(entries: impl IntoIterator<Item = Entry>, exact: bool) -> Self {
+        let leaf = |entry: Entry| {
+            let leaf = Leaf {
+                value: entry.value,
+                kind: entry.kind,
+                revision: entry.revision,
+                exact,
+            };
+            (entry.path, leaf)
+        };
+        let leaves: BTreeMap<_, _> = entries.into_iter().map(leaf).collect();
+        let inexact = if exact { 0 } else { leaves.len() };
+        Self { leaves, inexact }
+    }
+
+    /// Whether every revision is that of its leaf.
+    pub(super) fn is_exact(&self) -> bool {
+        self.inexact == 0
+    }
+
+    /// How many leaves there are.
+    pub(super) fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Applies a committed op.
+    pub(super) fn apply(&mut self, event: &Event) -> Result<(), PathError> {
+        let path = &event.path;
+        let value = event.written.as_ref().or(event.value.as_ref());
+        let value = value.cloned().unwrap_or_else(Value::null);
+        let mut edit = Edit {
+            replica: self,
+            revision: event.seq,
+        };
+        match event.kind {
+            OpKind::Set => edit.set(path, &value)?,
+            OpKind::Merge => edit.merge(path, &value)?,
+            OpKind::Delete => {
+                edit.clear_below(path);
+                edit.replace(path.clone(), None);
+            }
+            OpKind::Release => edit.replace(path.clone(), None),
+            OpKind::Increment => edit.put(path.clone(), value, ValueKind::Counter),
+            OpKind::Add | OpKind::Remove => edit.put(path.clone(), value, ValueKind::Set),
+            OpKind::PutFile => {
+                edit.clear_below(path);
+                edit.put(path.clone(), value, ValueKind::File);
+            }
+            OpKind::Lease | OpKind::Renew => edit.put(path.clone(), value, ValueKind::Lease),
+        }
+        Ok(())
+    }
+
+    /// The leaf exactly at a path.
+    pub(super) fn leaf(&self, path: &Path) -> Option<Entry> {
+        self.leaves.get_key_value(path).map(entry_of)
+    }
+
+    /// The leaf or the assembled subtree.
+    pub(super) fn get(&self, path: &Path) -> Option<Entry> {
+        if let Some(entry) = self.leaf(path) {
+            return Some(entry);
+        }
+        let (from, to) = path.descendants_range();
+        let below = || {
+            self.leaves
+                .range::<str, _>((Bound::Included(from.as_str()), Bound::Excluded(to.as_str())))
+        };
+        let revision = below().map(|(_, leaf)| leaf.revision).max()?;
+        let rest = |(at, leaf)| -> Option<(&str, &str)> {
+            let (at, leaf): (&Path, &Leaf) = (at, leaf);
+            Some((at.strip_prefix(path)?, leaf.value.json()))
+        };
+        Some(Entry {
+            path: path.clone(),
+            value: assemble(below().filter_map(rest)),
+            kind: ValueKind::Map,
+            revision,
+        })
+    }
+
+    /// Whether a leaf or a subtree is there.
+    pub(super) fn exists(&self, path: &Path) -> bool {
+        let (from, to) = path.descendants_range();
+        let range = (Bound::Included(from.as_str()), Bound::Excluded(to.as_str()));
+        self.leaves.contains_key(path) || self.leaves.range::<str, _>(range).next().is_some()
+    }
+
+    /// One page of leaves.
+    pub(super) fn list(&self, query: &List, limit_max: usize) -> Result<Page, Error> {
+        if query.limit == 0 || query.limit > limit_max {
+            let detail = format!("the limit of a page must be 1 to {limit_max}");
+            return Err(Error::new(ErrorKind::InvalidParams, "invalid_params", detail));
+        }
+        let depth = prefixes_depth(query)?;
+        let (from, to) = bounds(query);
+        let is_empty = match (&from, &to) {
+            (Bound::Included(from), Bound::Included(to)) => from > to,
+            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+            _ => false,
+        };
+        if is_empty {
+            return Ok(page_of(query, Vec::new(), None, depth));
+        }
+        let range = (from.as_ref().map(String::as_str), to.as_ref().map(String::as_str));
+        let matches = |(path, _): &(&Path, &Leaf)| match &query.scope {
+            Scope::Pattern(pattern) => pattern.matches(path),
+            Scope::Range { .. } | Scope::Below(_) => true,
+        };
+        let leaves = self.leaves.range::<str, _>(range);
+        let mut found: Vec<(&Path, &Leaf)> = match query.order {
+            Order::Asc => leaves.filter(matches).take(query.limit + 1).collect(),
+            Order::Desc => leaves.rev().filter(matches).take(query.limit + 1).collect(),
+        };
+        let more = found.len() > query.limit;
+        found.truncate(query.limit);
+        let next = found.last().filter(|_| more).map(|(path, _)| (*path).clone());
+        Ok(page_of(query, found, next, depth))
+    }
+}
+
+fn entry_of((path, leaf): (&Path, &Leaf)) -> Entry {
+    Entry {
+        path: path.clone(),
+        value: leaf.value.clone(),
+        kind: leaf.kind,
+        revision: leaf.revision,
+    }
+}
+
+/// How many segments the items of `Select::Prefixes` have.
+fn prefixes_depth(query: &List) -> Result<usize, Error> {
+    let refused = |code: &'static str, detail: &'static str| Err(Error::new(ErrorKind::InvalidParams, code, detail));
+    match (&query.scope, query.select) {
+        (_, Select::Entries | Select::Keys) => Ok(0),
+        (Scope::Below(path), Select::Prefixes) => Ok(path.depth() + 1),
+        (Scope::Range { .. }, Select::Prefixes) => refused("unsupported_select", "a range has no prefixes"),
+        (Scope::Pattern(pattern), Select::Prefixes) => match pattern.prefixes_depth() {
+            Some(depth) => Ok(depth),
+            None => refused(
+                "invalid_pattern_for_prefixes",
+                "prefixes need a pattern that is `**` or ends in `/**`",
+            ),
+        },
+    }
+}
+
+/// Between which rendered paths a list looks.
+fn bounds(query: &List) -> (Bound<String>, Bound<String>) {
+    let (mut from, mut to) = match &query.scope {
+        Scope::Range { from, to } => (
+            Bound::Included(from.as_str().to_owned()),
+            Bound::Excluded(to.as_str().to_owned()),
+        ),
+        Scope::Below(path) => below(path),
+        Scope::Pattern(pattern) => of_pattern(pattern),
+    };
+    if let Some(after) = &query.after {
+        let after = after.as_str();
+        let is_tighter = |bound: &Bound<String>, inside: fn(&str, &str) -> bool| match bound {
+            Bound::Included(at) | Bound::Excluded(at) => inside(after, at),
+            Bound::Unbounded => true,
+        };
+        match query.order {
+            Order::Asc if is_tighter(&from, |after, from| after >= from) => from = Bound::Excluded(after.to_owned()),
+            Order::Desc if is_tighter(&to, |after, to| after <= to) => to = Bound::Excluded(after.to_owned()),
+            _ => {}
+        }
+    }
+    (from, to)
+}
+
+fn below(path: &Path) -> (Bound<String>, Bound<String>) {
+    let (from, to) = path.descendants_range();
+    (Bound::Included(from), Bound::Excluded(to))
+}
+
+fn of_pattern(pattern: &Pattern) -> (Bound<String>, Bound<String>) {
+    match pattern.literal_base() {
+        None => (Bound::Unbounded, Bound::Unbounded),
+        Some(base) if !pattern.has_wildcard() => {
+            let at = base.as_str().to_owned();
+            (Bound::Included(at.clone()), Bound::Included(at))
+        }
+        Some(base) => below(&base),
+    }
+}
+
+fn page_of(query: &List, found: Vec<(&Path, &Leaf)>, next: Option<Path>, depth: usize) -> Page {
+    let items = match query.select {
+        Select::Entries => Items::Entries(found.into_iter().map(entry_of).collect()),
+        Select::Keys => Items::Keys(found.into_iter().map(|(path, _)| path.clone()).collect()),
+        Select::Prefixes => {
+            let mut prefixes: Vec<Path> = found.iter().filter_map(|(path, _)| path.prefix(depth)).collect();
+            // Those of one base are not always side by side: `a-b/c` stands between `a` and `a/c`.
+            prefixes.sort_unstable();
+            prefixes.dedup();
+            if query.order == Order::Desc {
+                prefixes.reverse();
+            }
+            Items::Prefixes(prefixes)
+        }
+    };
+    Page { items, next }
+}

@@ -1,0 +1,143 @@
+//! What the handles of a synced store, its connection and its subscriptions have in common.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+
+use super::SyncOptions;
+use super::hub::Hub;
+use super::replica::Replica;
+use super::socket::Endpoint;
+use super::state::{ConnectionState, EndReason};
+use crate::error::Error;
+use crate::http::Http;
+use crate::model::{Event, PathError, Seq};
+
+pub(super) struct Shared {
+    pub(super) options: SyncOptions,
+    pub(super) endpoint: Endpoint,
+    pub(super) http: Http,
+    view: RwLock<View>,
+    applied: watch::Sender<Seq>,
+    state: watch::Sender<ConnectionState>,
+    /// The replica has been whole once.
+    ready: AtomicBool,
+    /// What the server said at the last join.
+    pub(super) batches: AtomicBool,
+    pub(super) op_ids: AtomicBool,
+}
+
+/// The replica, and how far it has come. Subscriptions open under the same lock, so that none misses an event.
+pub(super) struct View {
+    pub(super) replica: Replica,
+    pub(super) applied: Seq,
+    pub(super) hub: Hub,
+}
+
+impl Shared {
+    pub(super) fn new(options: SyncOptions, endpoint: Endpoint, http: Http) -> Self {
+        let view = View {
+            replica: Replica::default(),
+            applied: Seq(0),
+            hub: Hub::new(options.listener_events_max),
+        };
+        Self {
+            options,
+            endpoint,
+            http,
+            view: RwLock::new(view),
+            applied: watch::Sender::new(Seq(0)),
+            state: watch::Sender::new(ConnectionState::Connecting),
+            ready: AtomicBool::new(false),
+            batches: AtomicBool::new(false),
+            op_ids: AtomicBool::new(false),
+        }
+    }
+
+    // No code panics between two halves of a change, so a poisoned lock guards what is whole.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn applied(&self) -> Seq {
+        *self.applied.borrow()
+    }
+
+    /// Applies the next op, and tells it.
+    pub(super) fn apply(&self, event: &Arc<Event>) -> Result<(), PathError> {
+        let mut view = self.write();
+        view.replica.apply(event)?;
+        view.applied = event.seq;
+        view.hub.event(event);
+        drop(view);
+        self.applied.send_replace(event.seq);
+        Ok(())
+    }
+
+    /// Puts a whole state in the place of the replica.
+    pub(super) fn reset(&self, replica: Replica, through: Seq) {
+        let mut view = self.write();
+        let before = std::mem::replace(&mut view.replica, replica);
+        view.applied = through;
+        view.hub.reset(through);
+        drop(view);
+        self.applied.send_replace(through);
+        drop(before);
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<ConnectionState> {
+        self.state.subscribe()
+    }
+
+    pub(super) fn set_state(&self, state: ConnectionState) {
+        if state.is_live() {
+            self.ready.store(true, Ordering::Release);
+        }
+        self.state.send_if_modified(|current| {
+            let changes = *current != state;
+            *current = state;
+            changes
+        });
+    }
+
+    /// Ends everything, for this reason.
+    pub(super) fn end(&self, reason: EndReason) {
+        self.set_state(ConnectionState::Ended(reason));
+        self.write().hub.end();
+    }
+
+    pub(super) fn ended(&self) -> Option<EndReason> {
+        match &*self.state.borrow() {
+            ConnectionState::Ended(reason) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// Waits until the replica has been whole once.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        let mut state = self.state();
+        let done = |state: &ConnectionState| state.is_live() || matches!(state, ConnectionState::Ended(_));
+        if !self.ready.load(Ordering::Acquire) {
+            // The sender is in `self`, so this does not fail.
+            let _ = state.wait_for(done).await;
+        }
+        match self.ended() {
+            Some(reason) => Err(reason.to_error()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the replica has this op, or will not get it any more.
+    pub(super) async fn reached(&self, seq: Seq) {
+        let (mut applied, mut state) = (self.applied.subscribe(), self.state());
+        tokio::select! {
+            _ = applied.wait_for(|applied| *applied >= seq) => {}
+            _ = state.wait_for(|state| matches!(state, ConnectionState::Ended(_))) => {}
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! One subscription: live events from the hub, and past ones from the server's log where the hub has them no more.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::hub::Told;
+use super::shared::Shared;
+use super::socket::{Refused, Socket, lost};
+use super::{EndReason, unnamed};
+use crate::channel::{self, CATCH_UP_COMPLETE, EVENT, Frame, JOIN, JoinRequest, REPLY, Reply, SNAPSHOT, Snapshot};
+use crate::error::{Error, ErrorKind};
+use crate::model::{Event, Seq};
+use crate::transport::{EventStream, Interest, Signal, Start, Subscribe};
+
+/// How often reading the log is tried before the subscription fails.
+const ATTEMPTS_MAX: u32 = 8;
+
+struct Subscription {
+    shared: Arc<Shared>,
+    told: Receiver<Told>,
+    interest: Interest,
+    /// Everything up to here was delivered, or is not covered.
+    last: Seq,
+    ready: VecDeque<Result<Signal, Error>>,
+    /// The log is being read, since the hub has not everything after `last`.
+    fetch: Option<Fetch>,
+    attempt: u32,
+    caught_up: bool,
+    ended: bool,
+}
+
+/// A connection of its own that reads the log from some op on.
+struct Fetch {
+    socket: Socket,
+    join: String,
+    /// The last op that was read.
+    at: Seq,
+}
+
+/// What reading the log brings.
+enum Fetched {
+    Event(Arc<Event>),
+    Reset(Seq),
+    /// Everything that was committed before the log was opened has been read.
+    Done,
+}
+
+/// Opens a subscription; the replica is whole.
+pub(super) fn open(shared: &Arc<Shared>, subscribe: Subscribe) -> EventStream {
+    let view = shared.read();
+    let (told, applied) = (view.hub.listen(), view.applied);
+    let (past, last) = match subscribe.start {
+        Start::Now => (Some(Vec::new()), applied),
+        Start::After(last) => (view.hub.after(last, applied), last),
+    };
+    drop(view);
+    let mut subscription = Subscription {
+        shared: Arc::clone(shared),
+        told,
+        interest: subscribe.interest,
+        last,
+        ready: VecDeque::new(),
+        fetch: None,
+        attempt: 0,
+        caught_up: false,
+        ended: false,
+    };
+    match past {
+        Some(events) => {
+            for event in events {
+                subscription.event(event);
+            }
+            subscription.catch_up(applied);
+        }
+        None => subscription.attempt = 1,
+    }
+    Box::pin(futures_util::stream::unfold(subscription, async |mut subscription| {
+        let item = subscription.next().await?;
+        Some((item, subscription))
+    }))
+}
+
+impl Subscription {
+    fn event(&mut self, event: Arc<Event>) {
+        self.last = event.seq;
+        if self.interest.covers(&event.path) {
+            self.ready.push_back(Ok(Signal::Event(event)));
+        }
+    }
+
+    fn catch_up(&mut self, through: Seq) {
+        if !std::mem::replace(&mut self.caught_up, true) {
+            self.ready.push_back(Ok(Signal::CaughtUp { through }));
+        }
+    }
+
+    fn reset(&mut self, through: Seq) {
+        if through > self.last {
+            self.last = through;
+            self.ready.push_back(Ok(Signal::Resync { through }));
+        }
+    }
+
+    fn end(&mut self, error: Error) {
+        self.ready.push_back(Err(error));
+        self.ended = true;
+    }
+
+    /// Whether the log has to be read.
+    fn is_behind(&self) -> bool {
+        self.attempt > 0
+    }
+
+    async fn next(&mut self) -> Option<Result<Signal, Error>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            if self.ended {
+                return None;
+            }
+            if self.is_behind() {
+                self.read_log().await;
+            } else {
+                self.read_hub().await;
+            }
+        }
+    }
+
+    async fn read_hub(&mut self) {
+        match self.told.recv().await {
+            Ok(Told::Event(event)) if event.seq <= self.last => {}
+            Ok(Told::Event(event)) if event.seq.0 == self.last.0 + 1 => self.event(event),
+            // What is between is in the log, and so is the event.
+            Ok(Told::Event(_)) | Err(RecvError::Lagged(_)) => self.attempt = 1,
+            Ok(Told::Reset(through)) => self.reset(through),
+            Ok(Told::Ended) | Err(RecvError::Closed) => {
+                let reason = self.shared.ended().unwrap_or_else(EndReason::closed);
+                self.end(reason.to_error());
+            }
+        }
+    }
+
+    /// Goes on with the log: with its next event, or from the start if the connection broke.
+    async fn read_log(&mut self) {
+        let fetched = match &mut self.fetch {
+            Some(fetch) => fetch.next().await.map_err(|error| Refused::Later(error.retry_after())),
+            None => match Fetch::open(&self.shared, self.last).await {
+                Ok(fetch) => {
+                    self.fetch = Some(fetch);
+                    return;
+                }
+                Err(refused) => Err(refused),
+            },
+        };
+        match fetched {
+            Ok(Fetched::Event(event)) => {
+                // The attempts are those in a row.
+                self.attempt = 1;
+                self.event(event);
+            }
+            Ok(Fetched::Reset(through)) => self.reset(through),
+            Ok(Fetched::Done) => {
+                self.fetch = None;
+                self.attempt = 0;
+                self.catch_up(self.last);
+            }
+            Err(Refused::Fatal(error)) => self.end(error),
+            Err(Refused::Later(_)) if self.attempt >= ATTEMPTS_MAX => {
+                self.end(Error::new(
+                    ErrorKind::Network,
+                    "log_unreachable",
+                    "the log could not be read",
+                ));
+            }
+            Err(Refused::Later(asked)) => {
+                self.fetch = None;
+                let options = &self.shared.options;
+                let wait = options.wait(self.attempt) + asked.unwrap_or_default();
+                options.pass(wait).await;
+                self.attempt += 1;
+            }
+        }
+    }
+}
+
+impl Fetch {
+    async fn open(shared: &Shared, after: Seq) -> Result<Self, Refused> {
+        if let Some(reason) = shared.ended() {
+            return Err(Refused::Fatal(reason.to_error()));
+        }
+        let options = &shared.options;
+        let socket = tokio::select! {
+            dialled = shared.endpoint.dial(options) => dialled?,
+            () = options.pass(options.reply_timeout) => return Err(Refused::Later(None)),
+        };
+        let topic = channel::topic_of(&options.http.store);
+        let join = "1".to_owned();
+        let frame = Frame::new(topic, JOIN, JoinRequest::after(after).to_payload());
+        socket.send(&frame.join_ref(join.clone()).reference(join.clone()));
+        Ok(Self {
+            socket,
+            join,
+            at: after,
+        })
+    }
+
+    async fn next(&mut self) -> Result<Fetched, Error> {
+        loop {
+            let frame = self.socket.next().await?;
+            match frame.event.as_str() {
+                REPLY if frame.reference.as_deref() == Some(&*self.join) => {
+                    if let Reply::Error(refusal) = Reply::from_payload(&frame.payload)? {
+                        return Err(refusal.into_error());
+                    }
+                }
+                EVENT => {
+                    let mut event = channel::event_of(&frame.payload)?;
+                    // What is live comes again, in its turn.
+                    if event.seq.0 == self.at.0 + 1 {
+                        self.at = event.seq;
+                        unnamed::strip(&mut event);
+                        return Ok(Fetched::Event(Arc::new(event)));
+                    }
+                }
+                SNAPSHOT => {
+                    let snapshot = Snapshot::from_payload(&frame.payload)?;
+                    if snapshot.seq > self.at {
+                        self.at = snapshot.seq;
+                        return Ok(Fetched::Reset(snapshot.seq));
+                    }
+                }
+                CATCH_UP_COMPLETE => return Ok(Fetched::Done),
+                channel::ERROR | channel::CLOSE => return Err(lost("the server closed the store's channel")),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! The synced store against a server of channels whose connections can be cut and bent.
+
+#![expect(clippy::unwrap_used, reason = "the functions that tests share fail with them")]
+
+mod server;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dust_transport::channel::{BATCH, Codec, HEARTBEAT, JOIN, WRITE};
+use dust_transport::error::{Error, ErrorKind, Outcome};
+use dust_transport::model::{Batch, Op, OpId, OpKind, Path, Pattern, Seq, Value};
+use dust_transport::sync::{ConnectionState, Offline, Sync, SyncOptions};
+use dust_transport::transport::{Signal, Start, Subscribe, Transport as _};
+use futures_util::StreamExt as _;
+use server::Server;
+
+/// Options for the server, which reconnect at once.
+fn options(server: &Server) -> SyncOptions {
+    SyncOptions::new("acme/site", "secret")
+        .base_url(format!("http://{}", server.address))
+        .reconnect(Duration::from_millis(1), Duration::from_millis(1))
+}
+
+async fn connect(server: &Server) -> Sync {
+    Sync::connect(options(server)).await.unwrap()
+}
+
+fn path(text: &str) -> Path {
+    Path::parse(text).unwrap()
+}
+
+fn set(at: &str, value: impl Into<Value>) -> Batch {
+    Batch::one(Op::set(path(at), value))
+}
+
+async fn value(sync: &Sync, at: &str) -> Option<Value> {
+    sync.get(&path(at)).await.unwrap().map(|entry| entry.value)
+}
+
+async fn live(sync: &Sync) {
+    let mut states = Box::pin(sync.states());
+    while let Some(state) = states.next().await {
+        if state.is_live() {
+            return;
+        }
+    }
+    panic!("it ended: {sync:?}");
+}
+
+async fn ended(sync: &Sync) -> Error {
+    let last = sync.states().collect::<Vec<_>>().await.pop();
+    let Some(ConnectionState::Ended(reason)) = last else {
+        panic!("{last:?}")
+    };
+    reason.to_error()
+}
+
+/// The promises, but for those of files, which are read over HTTP.
+mod suite {
+    use dust_transport::model::Entry;
+    use dust_transport::transport::{Capabilities, EventStream, List, Page, Transport, Written};
+    use futures_core::future::BoxFuture;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct WithoutFiles(Sync);
+
+    impl Transport for WithoutFiles {
+        fn name(&self) -> &'static str {
+            self.0.name()
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities().with_files(false)
+        }
+
+        fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {
+            self.0.list(query)
+        }
+
+        fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> {
+            self.0.get(path)
+        }
+
+        fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>> {
+            self.0.get_many(paths)
+        }
+
+        fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>> {
+            self.0.exists(path)
+        }
+
+        fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>> {
+            match batch.ops.iter().find(|op| op.action.kind() == OpKind::PutFile) {
+                Some(_) => Box::pin(async { Err(Error::new(ErrorKind::NotSupported, "not_supported", "")) }),
+                None => self.0.write(batch),
+            }
+        }
+
+        fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {
+            self.0.subscribe(subscribe)
+        }
+    }
+
+    async fn fresh() -> (WithoutFiles, Server) {
+        let server = Server::start().await;
+        (WithoutFiles(connect(&server).await), server)
+    }
+
+    dust_transport::transport_suite!(fresh);
+}
+
+/// The same in `MessagePack`, where integers beyond 64 bits are floats: the promises of exact numbers are not for it.
+#[tokio::test]
+async fn message_pack_carries_the_same() {
+    let server = Server::start().await;
+    let sync = Sync::connect(options(&server).codec(Codec::MessagePack)).await.unwrap();
+    let map = Value::from_json(r#"{"a":[1,-2,1.5,"x",null,true],"b":{"c":18446744073709551615}}"#).unwrap();
+    sync.write(set("r", map.clone())).await.unwrap();
+    assert_eq!(value(&sync, "r").await, Some(map));
+    let batch = Batch::new([Op::increment(path("n"), 2), Op::increment(path("n"), 3)]);
+    assert_eq!(sync.write(batch).await.unwrap().seqs, [Seq(2), Seq(3)]);
+    assert_eq!(value(&sync, "n").await, Some(Value::from(5)));
+}
+
+#[tokio::test]
+async fn it_joins_after_the_last_op_it_has() {
+    let server = Server::start().await;
+    server.model.write(set("a", 1)).await.unwrap();
+    let sync = connect(&server).await;
+    assert_eq!(
+        (value(&sync, "a").await, sync.applied()),
+        (Some(Value::from(1)), Seq(1))
+    );
+    sync.write(set("b", 2)).await.unwrap();
+
+    server.cut();
+    server.model.write(set("c", 3)).await.unwrap();
+    sync.reached(Seq(3)).await.unwrap();
+    assert_eq!(value(&sync, "c").await, Some(Value::from(3)));
+    let joins: Vec<_> = server
+        .sent(JOIN)
+        .iter()
+        .map(|join| join.payload.json().to_owned())
+        .collect();
+    assert_eq!(joins, [r#"{"last_store_seq":0}"#, r#"{"last_store_seq":2}"#]);
+}
+
+#[tokio::test]
+async fn a_gap_is_asked_for() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    let mut events = sync.subscribe(Subscribe::pattern(Pattern::default())).await.unwrap();
+    server.faults.skip_live.store(1, Ordering::Relaxed);
+    for n in 1..4 {
+        server.model.write(set("a", n)).await.unwrap();
+    }
+    sync.reached(Seq(3)).await.unwrap();
+    let mut seqs = Vec::new();
+    while seqs.len() < 3 {
+        if let Signal::Event(event) = events.next().await.unwrap().unwrap() {
+            seqs.push(event.seq.0);
+        }
+    }
+    assert_eq!(seqs, [1, 2, 3]);
+    assert_eq!(server.sent(JOIN).len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_survives_a_cut_and_counts_once() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    // The answer is lost, the event is not.
+    server.faults.cut_after_commit.store(true, Ordering::Relaxed);
+    let batch = Batch::one(Op::increment(path("n"), 1));
+    let written = sync.write(batch).await.unwrap();
+    assert_eq!((written.seqs, written.deduplicated), (vec![Seq(1)], false));
+    // A batch has no event of its own: it is sent again, and known.
+    server.faults.cut_after_commit.store(true, Ordering::Relaxed);
+    let batch = Batch::new([Op::increment(path("n"), 1), Op::increment(path("n"), 1)]);
+    let written = sync.write(batch).await.unwrap();
+    assert_eq!((written.seqs, written.deduplicated), (vec![Seq(2), Seq(3)], true));
+    assert_eq!(value(&sync, "n").await, Some(Value::from(3)));
+    assert_eq!((server.sent(WRITE).len(), server.sent(BATCH).len()), (1, 2));
+}
+
+#[tokio::test]
+async fn without_dedup_a_write_that_may_be_lost_is_not_sent_again() {
+    let server = Server::with_extensions([]).await;
+    let sync = connect(&server).await;
+    assert!(!sync.capabilities().op_ids);
+    // Committed: its event settles it.
+    server.faults.cut_after_commit.store(true, Ordering::Relaxed);
+    assert_eq!(
+        sync.write(Batch::one(Op::increment(path("n"), 1))).await.unwrap().seqs,
+        [Seq(1)]
+    );
+    // Not committed, but nobody can know.
+    server.faults.drop_writes.store(true, Ordering::Relaxed);
+    let writing = tokio::spawn({
+        let sync = sync.clone();
+        async move { sync.write(Batch::one(Op::increment(path("n"), 1))).await }
+    });
+    while server.sent(WRITE).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    server.cut();
+    let error = writing.await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Network, Outcome::Unknown));
+    assert_eq!(server.sent(WRITE).len(), 2);
+}
+
+#[tokio::test]
+async fn the_event_answers_where_the_reply_does_not() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    server.faults.keep_replies.store(true, Ordering::Relaxed);
+    let written = sync
+        .write(set("a", 1).with_id(OpId::new("op_1").unwrap()))
+        .await
+        .unwrap();
+    assert_eq!(written.seqs, [Seq(1)]);
+}
+
+#[tokio::test]
+async fn the_offline_policy_is_kept() {
+    let server = Server::start().await;
+    let reject = Sync::connect(options(&server).offline(Offline::Reject)).await.unwrap();
+    let queue = connect(&server).await;
+    let brief = Sync::connect(options(&server).offline(Offline::QueueFor(Duration::ZERO)))
+        .await
+        .unwrap();
+    *server.faults.refuse_with.lock().unwrap() = Some(503);
+    server.cut();
+    for sync in [&reject, &queue, &brief] {
+        let mut states = Box::pin(sync.states());
+        while states.next().await.unwrap().is_live() {}
+    }
+    for sync in [&reject, &brief] {
+        let refused = sync.write(set("a", 1)).await.unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.outcome()),
+            ("not_connected", Outcome::NotApplied)
+        );
+    }
+    let queued = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.write(set("a", 2)).await }
+    });
+    // Reads go on meanwhile.
+    assert_eq!(value(&queue, "a").await, None);
+    *server.faults.refuse_with.lock().unwrap() = None;
+    assert_eq!(queued.await.unwrap().unwrap().seqs, [Seq(1)]);
+    live(&reject).await;
+    assert_eq!(reject.write(set("b", 1)).await.unwrap().seqs, [Seq(2)]);
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_ends_it_with_its_reason() {
+    let server = Server::start().await;
+    let wrong = SyncOptions::new("acme/site", "dust_tok_wrong").base_url(format!("http://{}", server.address));
+    let refused = Sync::connect(wrong).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthorized);
+    assert!(!format!("{refused:?}").contains("dust_tok_wrong"));
+
+    let sync = connect(&server).await;
+    let mut events = sync.subscribe(Subscribe::pattern(Pattern::default())).await.unwrap();
+    let _ = events.next().await;
+    *server.faults.refuse_join.lock().unwrap() = Some("missing_scope".to_owned());
+    server.cut();
+    let reason = ended(&sync).await;
+    assert_eq!(
+        (reason.kind(), reason.code()),
+        (ErrorKind::Unauthorized, "missing_scope")
+    );
+    assert_eq!(events.next().await.unwrap().unwrap_err().code(), "missing_scope");
+    assert!(events.next().await.is_none());
+    assert_eq!(sync.write(set("a", 1)).await.unwrap_err().code(), "missing_scope");
+    assert_eq!(sync.get(&path("a")).await.unwrap_err().code(), "missing_scope");
+}
+
+#[tokio::test]
+async fn refusals_for_now_are_tried_again() {
+    let server = Server::start().await;
+    *server.faults.refuse_with.lock().unwrap() = Some(429);
+    let sync = Sync::start(options(&server)).unwrap();
+    server
+        .connections
+        .subscribe()
+        .wait_for(|connections| *connections > 2)
+        .await
+        .unwrap();
+    *server.faults.refuse_with.lock().unwrap() = None;
+    *server.faults.refuse_join.lock().unwrap() = Some("join crashed".to_owned());
+    let seen = *server.connections.borrow();
+    server
+        .connections
+        .subscribe()
+        .wait_for(|connections| *connections > seen + 2)
+        .await
+        .unwrap();
+    *server.faults.refuse_join.lock().unwrap() = None;
+    sync.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_given_up() {
+    let server = Server::start().await;
+    let (tick, ticks) = tokio::sync::watch::channel(0_u32);
+    // A clock of heartbeats alone: each tick is one interval.
+    let interval = Duration::from_secs(30);
+    let sleep = move |wait: Duration| -> futures_core::future::BoxFuture<'static, ()> {
+        let mut ticks = ticks.clone();
+        ticks.mark_unchanged();
+        Box::pin(async move {
+            if wait == interval {
+                let _ = ticks.changed().await;
+            } else if wait > interval {
+                std::future::pending::<()>().await;
+            }
+        })
+    };
+    let timed = options(&server)
+        .heartbeat(interval)
+        .reply_timeout(Duration::from_secs(31))
+        .sleep(sleep);
+    let sync = Sync::connect(timed.offline(Offline::Queue)).await.unwrap();
+    tick.send_modify(|tick| *tick += 1);
+    while server.sent(HEARTBEAT).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The answer keeps the connection.
+    sync.write(set("a", 1)).await.unwrap();
+    assert_eq!(*server.connections.borrow(), 1);
+
+    server.faults.mute.store(true, Ordering::Relaxed);
+    for beats in 2..4 {
+        tick.send_modify(|tick| *tick += 1);
+        while server.sent(HEARTBEAT).len() < beats && *server.connections.borrow() == 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    server
+        .connections
+        .subscribe()
+        .wait_for(|connections| *connections == 2)
+        .await
+        .unwrap();
+    server.faults.mute.store(false, Ordering::Relaxed);
+    server.cut();
+    sync.write(set("a", 2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn subscriptions_resume_and_slow_ones_lose_nothing() {
+    let server = Server::start().await;
+    let sync = Sync::connect(options(&server).listener_events_max(4)).await.unwrap();
+    let all = || Subscribe::pattern(Pattern::default());
+    let mut slow = sync.subscribe(all()).await.unwrap();
+    for n in 1..=50 {
+        sync.write(set("a", n)).await.unwrap();
+        if n % 20 == 0 {
+            server.cut();
+        }
+    }
+    let mut resumed = sync.subscribe(all().start(Start::After(Seq(10)))).await.unwrap();
+    for (events, first) in [(&mut slow, 1), (&mut resumed, 11)] {
+        let mut seqs = Vec::new();
+        while seqs.last() != Some(&50) {
+            if let Signal::Event(event) = events.next().await.unwrap().unwrap() {
+                seqs.push(event.seq.0);
+            }
+        }
+        assert_eq!(seqs, (first..=50).collect::<Vec<u64>>());
+    }
+    sync.write(set("a", 51)).await.unwrap();
+    for events in [&mut slow, &mut resumed] {
+        loop {
+            if let Signal::Event(event) = events.next().await.unwrap().unwrap() {
+                assert_eq!(event.seq, Seq(51));
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_closes_the_connection() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    let other = sync.clone();
+    let mut events = sync.subscribe(Subscribe::pattern(Pattern::default())).await.unwrap();
+    let _ = events.next().await;
+    drop(sync);
+    other.write(set("a", 1)).await.unwrap();
+    let _ = events.next().await.unwrap().unwrap();
+    drop(other);
+    assert_eq!(events.next().await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn nothing_shows_the_token() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    assert!(!format!("{sync:?} {:?}", options(&server)).contains("secret"));
+}
