@@ -188,8 +188,9 @@ fn sentence(code: &str) -> &'static str {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(mut self) -> Response {
+impl Refusal {
+    /// The body, which says in a sentence what the code means.
+    pub(super) fn into_body(mut self) -> serde_json::Value {
         if let Some(body) = self.body.as_object_mut() {
             let is_told = body.get("detail").is_some_and(|detail| detail != "");
             if !is_told {
@@ -198,7 +199,14 @@ impl IntoResponse for Refusal {
                 body.insert("detail".to_owned(), detail.into());
             }
         }
-        json_text(self.status, self.body.to_string())
+        self.body
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        json_text(status, self.into_body().to_string())
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) async fn read(call: Call) -> Result<Response, Refusal> {
 }
 
 /// The file in the first store of the token that refers to it.
-async fn find(call: &Call, hash: &FileHash, range: FileRange) -> Result<Option<FileContent>, Error> {
+pub(super) async fn find(call: &Call, hash: &FileHash, range: FileRange) -> Result<Option<FileContent>, Error> {
     let shared = call.shared();
     let stores = shared.control.stores(&call.token.org);
     for store in stores.iter().filter(|store| call.token.may_access(store.id)) {

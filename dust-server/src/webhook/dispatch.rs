@@ -156,8 +156,12 @@ impl Follower {
 /// The op that the receiver has not taken yet; `None` at the end of the log.
 async fn next(store: &Embedded, hook: &Hook) -> Result<Option<Logged>, Error> {
     let seq = hook.delivered_seq().saturating_add(1);
-    let found = store.log(Seq(seq.saturating_add(1)), 1).await?;
-    Ok(found.into_iter().find(|op| op.event.seq.0 == seq))
+    match store.log(Seq(seq.saturating_add(1)), 1).await {
+        Ok(found) => Ok(found.into_iter().find(|op| op.event.seq.0 == seq)),
+        // The log begins later, which the subscription tells more of.
+        Err(error) if error.code() == "compacted" => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends when an op follows the sequence number, which it gives back; or one that is later, where the log begins later.

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use dust_store::Embedded;
 use dust_transport::error::Error;
-use dust_transport::model::{Batch, Op, Path, Value};
-use dust_transport::transport::Transport as _;
+use dust_transport::model::{Batch, Op, Path, Seq, Value};
+use dust_transport::transport::{Transport as _, Written};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -26,6 +26,9 @@ pub(crate) const WEBHOOK_STORE: &str = "system/webhooks";
 
 /// The most webhooks of a store: each may hold a connection and a piece of the log.
 const HOOKS_MAX: usize = 100;
+
+/// How many ops the log of the webhooks' own store keeps, about.
+const LOG_OPS: u64 = 1024;
 
 /// Why there is no new webhook.
 #[derive(Debug, thiserror::Error)]
@@ -132,8 +135,19 @@ impl Registry {
         for (place, delivery) in deliveries {
             ops.push(set(&["deliveries", &id, &format!("{place:02}")], &delivery)?);
         }
-        self.store.write(Batch::new(ops)).await?;
+        let written = self.store.write(Batch::new(ops)).await?;
         drop(saving);
+        self.compact(&written).await
+    }
+
+    /// Keeps the log of the webhooks' own store short: nobody reads it.
+    async fn compact(&self, written: &Written) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (written.seqs.first(), written.seqs.last()) else {
+            return Ok(());
+        };
+        if first.0 / LOG_OPS != last.0.saturating_add(1) / LOG_OPS {
+            self.store.compact(Seq(last.0.saturating_sub(LOG_OPS))).await?;
+        }
         Ok(())
     }
 

@@ -367,9 +367,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         &[20],
         Body(
             r#"{"ok":false,"imported":0,"skipped":2,"unparseable":0,
-                "failed":[{"line":2,"path":"ff","reason":"type_not_supported"}]}"#,
+                "failed":[{"line":2,"path":"ff","reason":"not_a_file"}]}"#,
         ),
-        "files are not built; the recorded reason is an inspected term",
+        "the recorded reason is an inspected term",
     ),
     differs(
         "export-import",

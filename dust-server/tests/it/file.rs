@@ -256,3 +256,40 @@ async fn an_empty_file_is_a_file() {
         assert!(read(file.body).await.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_line_of_an_import_brings_a_file_along_that_its_token_may_read() {
+    let site = Site::start(long(), "image/png").await;
+    let granted = site.server.control().store("acme", "side").unwrap().id;
+    let of_side = site.token_of(NewToken::full("acme", "t").with_stores([granted])).await;
+    let no_files = NewToken::full("acme", "t").with_scopes([Scope::EntriesWrite]);
+    let no_files = site.token_of(no_files).await;
+    let import = async |token: &str, hash: &str| {
+        let mut request = Request::new("POST", "/api/stores/acme/side/import", token);
+        request
+            .headers
+            .push(("content-type".into(), "application/x-ndjson".into()));
+        let value = json!({ "_type": "file", "hash": hash, "size": 1, "content_type": "text/plain", "filename": "b" });
+        let line = json!({ "path": "a/b", "value": value, "type": "file" });
+        request.body = line.to_string().into_bytes();
+        request.send(site.address).await.unwrap().json()
+    };
+    let hash = site.hash.to_string();
+    for (token, hash, reason) in [
+        (&of_side, &hash, "file_not_found"),
+        (&no_files, &hash, "missing_scope"),
+        (&site.token, &FileHash([7; 32]).to_string(), "file_not_found"),
+        (&site.token, &"sha256:x".to_owned(), "not_a_file"),
+    ] {
+        assert_eq!(import(token, hash).await["failed"][0]["reason"], reason);
+    }
+    assert_eq!(site.ask("GET", &of_side, &[]).await.status, 403);
+    let report = import(&site.token, &hash).await;
+    assert_eq!(
+        (&report["ok"], &report["imported"]),
+        (&json!(true), &json!(1)),
+        "{report}"
+    );
+    let answer = site.ask("GET", &of_side, &[]).await;
+    assert_eq!((answer.status, answer.body == site.content), (200, true));
+}

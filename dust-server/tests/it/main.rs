@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod clone;
 mod difference;
 mod dump;
 mod exchange;

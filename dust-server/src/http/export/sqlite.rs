@@ -102,12 +102,17 @@ async fn read(store: &Embedded, pages: &mpsc::Sender<Page>) -> Result<(), Error>
             break;
         }
     }
-    // The log only grows, so what it says of the past is still there when the snapshot is not.
+    // What the log says of the past does not change, so it need not be read from the snapshot.
     let mut before = Seq(snapshot.head().0.saturating_add(1));
     drop(snapshot);
     let mut limit = 16;
     loop {
-        let ops = store.log(before, limit).await?;
+        let ops = match store.log(before, limit).await {
+            Ok(ops) => ops,
+            // The log has been shortened meanwhile: it begins with what has been read.
+            Err(error) if error.code() == "compacted" => break,
+            Err(error) => return Err(error),
+        };
         let Some(last) = ops.last() else { break };
         before = last.event.seq;
         let bytes: usize = ops
