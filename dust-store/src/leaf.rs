@@ -1,8 +1,9 @@
 //! Leaves in a draft: counted, and with the files that they refer to.
 
 use dust_layer::Transaction;
-use dust_transport::model::{FileHash, FileRef, Path, Value, ValueKind};
+use dust_transport::model::{FileHash, FileRef, Path, Value, ValueError, ValueKind};
 
+use crate::apply::levels;
 use crate::codec::Leaf;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt};
@@ -11,6 +12,10 @@ use crate::store::stored_value;
 impl<T: Transaction> Draft<'_, T> {
     /// Puts a leaf, in place of one that is there.
     pub(crate) async fn put_leaf(&mut self, path: &Path, value: &Value, kind: ValueKind, seq: u64) -> Result<(), Halt> {
+        // A value that was put together from others may be deeper than one that came as text.
+        if value.json().starts_with(['[', '{']) && levels(value.json()) > Value::LEVELS_MAX {
+            return Err(Refusal::from(ValueError::TooDeep).into());
+        }
         let key = self.keys().leaf(path.as_str());
         match self.get(&key).await? {
             Some(old) => self.let_go(&old).await?,

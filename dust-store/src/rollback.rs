@@ -240,8 +240,7 @@ fn at_once(root: &Path, state: &State) -> Option<(OpKind, Option<Value>)> {
         (below, value.json())
     });
     let map = assemble(rows);
-    // Nor one that is deeper than a value that can be set.
-    if map.is_leaf() || !Value::is_json(map.json()) {
+    if map.is_leaf() {
         return None;
     }
     // Counters, sets and files, and leaves above others, are nothing that a map could say.

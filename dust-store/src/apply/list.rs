@@ -38,11 +38,19 @@ fn check(code: &'static str, member: &Value) -> Result<(), Refusal> {
     if member.is_null() {
         return Err(Refusal::invalid(code, "null cannot be a member of a set"));
     }
+    if levels(member.json()) >= Value::LEVELS_MAX {
+        return Err(dust_transport::model::ValueError::TooDeep.into());
+    }
+    Ok(())
+}
+
+/// How deep lists and maps are nested in a JSON text.
+pub(crate) fn levels(text: &str) -> usize {
     let mut levels = 0_usize;
     let mut deepest = 0;
     let mut quoted = false;
     let mut escaped = false;
-    for byte in member.json().bytes() {
+    for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
@@ -53,10 +61,7 @@ fn check(code: &'static str, member: &Value) -> Result<(), Refusal> {
         }
         deepest = deepest.max(levels);
     }
-    if deepest >= Value::LEVELS_MAX {
-        return Err(dust_transport::model::ValueError::TooDeep.into());
-    }
-    Ok(())
+    deepest
 }
 
 /// A text that is the same for equal values and for no others.

@@ -16,6 +16,7 @@ use crate::error::{Halt, Refusal, corrupt};
 
 pub(crate) use flatten::leaves as flattened;
 pub(crate) use lease::is_fenced;
+pub(crate) use list::levels;
 
 /// What an op came to.
 #[derive(Debug)]

@@ -201,3 +201,24 @@ async fn fixed_depth_patterns_skip_what_is_deeper() {
         assert_eq!(found, expected);
     }
 }
+
+/// A value that is put together from others passes no parser, and must not become one that cannot be read.
+#[tokio::test]
+async fn values_put_together_too_deep_are_refused() {
+    let store = Embedded::memory();
+    let deep = |levels: usize| (0..levels).fold(Value::from(1), |inner, _| Value::list([inner]));
+    let most = deep(Value::LEVELS_MAX);
+    store.write(Op::set(path("a"), most.clone()).into()).await.unwrap();
+    assert_eq!(store.get(&path("a")).await.unwrap().unwrap().value, most);
+    for value in [deep(Value::LEVELS_MAX + 1), deep(Value::ASSEMBLED_LEVELS_MAX + 1)] {
+        let map = Value::map([("b", value.clone())]);
+        for op in [
+            Op::set(path("a"), value),
+            Op::set(path("a"), map.clone()),
+            Op::merge(path("a"), map),
+        ] {
+            let error = store.write(op.into()).await.unwrap_err();
+            assert_eq!(error.code(), "value_too_deep");
+        }
+    }
+}

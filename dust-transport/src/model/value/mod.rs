@@ -134,7 +134,8 @@ impl Value {
         Self::from_slice(text.as_bytes())
     }
 
-    /// Whether a text is that of a value: compact JSON as [`json`](Value::json) gives it. Copies nothing.
+    /// Whether a text is that of a value: compact JSON as [`json`](Value::json) gives it, at most
+    /// [`ASSEMBLED_LEVELS_MAX`](Value::ASSEMBLED_LEVELS_MAX) levels deep. Copies nothing.
     ///
     /// ```
     /// use dust_transport::model::Value;
@@ -143,7 +144,7 @@ impl Value {
     /// ```
     #[must_use]
     pub fn is_json(text: &str) -> bool {
-        scan::compact(text.as_bytes(), Self::LEVELS_MAX).is_ok_and(|compact| compact.len() == text.len())
+        scan::compact(text.as_bytes(), Self::ASSEMBLED_LEVELS_MAX).is_ok_and(|compact| compact.len() == text.len())
     }
 
     /// Checks JSON bytes and keeps them, like [`from_json`](Value::from_json).
