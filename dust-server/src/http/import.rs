@@ -42,7 +42,8 @@ const SET_LOG_BYTES_MAX: usize = 256 << 20;
     security(("token" = ["entries:write"])), params(StorePath, WriteHeaders),
     request_body(description = "Leaves as an export writes them, one to a line, by any type but JSON.",
         content((String = "application/x-ndjson"), (String = "text/plain"))),
-    responses((status = 200, description = "What became of the lines.", body = openapi::ImportReport))
+    responses((status = 200, description = "What became of the lines; for who accepts lines of JSON, how far it is before that.",
+        content((openapi::ImportReport = "application/json"), (String = "application/x-ndjson"))))
 )]
 pub(super) async fn import(call: Call) -> Result<Response, Refusal> {
     let store = call.store(Scope::EntriesWrite).await?;
