@@ -42,6 +42,7 @@
 //! |---|---|
 //! | `embedded` (default) | `Repo::memory` and `Repo::embedded`: the store in the process |
 //! | `http` | `Repo::http`, `Repo::from_env` and `Config`: a store that is reached over HTTP |
+//! | `sync` | `Repo::sync`: a store that is followed over a WebSocket, and read from a replica in memory; with it `http` |
 
 /// The README's snippets are tests.
 #[cfg(doctest)]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use dust_transport::http::Http;
+#[cfg(feature = "sync")]
+use dust_transport::sync::{Sync, SyncOptions};
 
 use super::Repo;
 use crate::config::Config;
@@ -65,8 +67,68 @@ impl Repo {
         Ok(Self::new(Arc::new(Http::connect(config.into_options()).await?)))
     }
 
+    /// A Repo over a store that is followed over a WebSocket: reads come from a replica in memory, and subscriptions are
+    /// live. It is there once the replica is whole.
+    ///
+    /// The connection is opened again whenever it breaks, and closes when the last clone of the Repo is gone. A server that
+    /// is not there yet is waited for. For more than a [`Config`] says, such as what becomes of writes while there is no
+    /// connection, make a `dust_transport::sync::Sync` and give it to [`Repo::new`].
+    ///
+    /// # Errors
+    /// As [`http`](Self::http); `Unauthorized` for a token that the server refuses, `NotImplemented` for a store that is not
+    /// there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # use dust_orm::prelude::*;
+    /// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// # #[dust(prefix = "links")]
+    /// # struct Link { slug: String, title: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use futures_util::StreamExt as _;
+    /// let repo = Repo::sync(Config::new("acme/reading", std::env::var("DUST_TOKEN")?)).await?;
+    /// let mut changes = repo.subscribe::<Link>().await?;
+    /// while let Some(change) = changes.next().await {
+    ///     println!("{:?}", change?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "sync")]
+    pub async fn sync(config: Config) -> Result<Self, Error> {
+        let sync = Sync::connect(SyncOptions::from(config.into_options())).await?;
+        Ok(Self::new(Arc::new(sync)))
+    }
+
+    /// A Repo over whatever reaches the store: a synced store that this process already has, with the feature `sync`, or
+    /// else HTTP. [`transport`](Self::transport) tells.
+    ///
+    /// # Errors
+    /// As [`http`](Self::http).
+    ///
+    /// # Example
+    /// ```
+    /// # use dust_orm::prelude::*;
+    /// use dust_orm::Config;
+    /// let repo = Repo::pick(Config::new("acme/reading", "dust_tok_secret"))?;
+    /// assert_eq!(repo.transport().name(), "http");
+    /// # Ok::<(), dust_orm::Error>(())
+    /// ```
+    pub fn pick(config: Config) -> Result<Self, Error> {
+        let options = config.into_options();
+        #[cfg(feature = "sync")]
+        if let Some(sync) = Sync::running(&options) {
+            return Ok(Self::new(Arc::new(sync)));
+        }
+        Ok(Self::new(Arc::new(Http::new(options)?)))
+    }
+
     /// A Repo over the store that the environment names: `DUST_STORE`, `DUST_TOKEN` and, for a server other than the
-    /// hosted one, `DUST_BASE_URL`. [`transport`](Self::transport) tells what reaches it, which is HTTP.
+    /// hosted one, `DUST_BASE_URL`. It is [`pick`](Self::pick)ed: a synced store that this process already has, or HTTP.
     ///
     /// # Errors
     /// `InvalidParams`, naming the variable that is missing or empty; otherwise as [`http`](Self::http).
@@ -75,10 +137,10 @@ impl Repo {
     /// ```no_run
     /// # use dust_orm::prelude::*;
     /// let repo = Repo::from_env()?;
-    /// assert_eq!(repo.transport().name(), "http");
+    /// println!("over {}", repo.transport().name());
     /// # Ok::<(), dust_orm::Error>(())
     /// ```
     pub fn from_env() -> Result<Self, Error> {
-        Self::http(Config::from_env()?)
+        Self::pick(Config::from_env()?)
     }
 }

@@ -5,6 +5,7 @@ mod hub;
 mod option;
 mod outbox;
 mod replica;
+mod running;
 mod shared;
 mod socket;
 mod state;
@@ -21,7 +22,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::channel::{BATCH, BatchRequest, WriteRequest};
 use crate::error::{Error, ErrorKind};
-use crate::http::Http;
+use crate::http::{Http, HttpOptions};
 use crate::model::{Action, Batch, Entry, FileHash, FileRef, Op, Path, Precondition, Seq};
 use crate::transport::{
     Capabilities, Done, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
@@ -116,14 +117,26 @@ impl Sync {
         let shared = Arc::new(Shared::new(options, endpoint, http));
         let (commands, received) = mpsc::unbounded_channel();
         tokio::spawn(Actor::new(Arc::clone(&shared)).run(received));
-        Ok(Self {
-            inner: Arc::new(Inner {
-                shared,
-                commands,
-                room,
-                next_ref: AtomicU64::new(0),
-            }),
-        })
+        let inner = Arc::new(Inner {
+            shared,
+            commands,
+            room,
+            next_ref: AtomicU64::new(0),
+        });
+        running::add(&inner);
+        Ok(Self { inner })
+    }
+
+    /// A handle to a `Sync` that this process already has, for the same store, server and token; none that has ended.
+    ///
+    /// ```
+    /// use dust_transport::http::HttpOptions;
+    /// use dust_transport::sync::Sync;
+    /// assert!(Sync::running(&HttpOptions::new("acme/reading", "dust_tok_secret")).is_none());
+    /// ```
+    #[must_use]
+    pub fn running(options: &HttpOptions) -> Option<Self> {
+        running::find(options).map(|inner| Self { inner })
     }
 
     /// Follows a store, and waits until the replica is whole.

@@ -61,7 +61,10 @@ impl Endpoint {
         let invalid = |detail| Error::new(ErrorKind::InvalidParams, "invalid_base_url", detail);
         let mut url = Url::parse(options.http.base_url.trim()).map_err(|_| invalid("the base address is no URL"))?;
         let is_tls = url.scheme() == "https";
-        let tls = is_tls.then(|| crate::http::tls(&url, &options.http.root_certificates)).transpose()?.map(Arc::new);
+        let tls = is_tls
+            .then(|| crate::http::tls(&url, &options.http.root_certificates))
+            .transpose()?
+            .map(Arc::new);
         let scheme = if is_tls { "wss" } else { "ws" };
         url.set_scheme(scheme)
             .map_err(|()| invalid("the base address must be `http` or `https`"))?;
