@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use dust_store::Clock;
 
+use crate::channel::ChannelOptions;
+
 /// How a server is set up.
 ///
 /// ```
@@ -33,6 +35,8 @@ pub struct Config {
     pub temporary: PathBuf,
     /// How webhooks are delivered.
     pub webhooks: WebhookOptions,
+    /// The bounds of sockets.
+    pub channels: ChannelOptions,
     /// How long a server that is told to stop waits for the requests that it has taken.
     pub shutdown_grace: Duration,
     /// The clock of the log, of expiry and of the rate limits.
@@ -136,6 +140,7 @@ impl Config {
             head_timeout: Duration::from_mins(1),
             temporary: std::env::temp_dir(),
             webhooks: WebhookOptions::default(),
+            channels: ChannelOptions::default(),
             shutdown_grace: Duration::from_secs(10),
             clock: Clock::system(),
         }
@@ -187,6 +192,13 @@ impl Config {
     #[must_use]
     pub fn with_webhooks(mut self, webhooks: WebhookOptions) -> Self {
         self.webhooks = webhooks;
+        self
+    }
+
+    /// The same with other bounds of sockets.
+    #[must_use]
+    pub fn with_channels(mut self, channels: ChannelOptions) -> Self {
+        self.channels = channels;
         self
     }
 

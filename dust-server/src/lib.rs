@@ -1,4 +1,5 @@
-//! The Dust server: the stores of a folder over the HTTP wire that Dust clients speak.
+//! The Dust server: the stores of a folder over the wire that Dust clients speak: HTTP, and WebSocket for
+//! what is live.
 //!
 //! ```
 //! use dust_server::{Config, Server, control::NewToken};
@@ -29,6 +30,8 @@
 //! | `config` | where the data is and where to listen, and the limits |
 //! | [`control`] | organisations, stores, tokens with scopes and store grants |
 //! | `server` | the folder, the listener, the shutdown |
+//! | `channel` | the channels of stores over WebSocket |
+//! | `notice` | word of changes that open sockets rest on |
 //! | `http` | routes: requests into calls of a [`Transport`](dust_transport::transport::Transport), results into answers |
 //! | `listener` | connections: taken in, bounded in time, and ended |
 //! | `limit` | requests per token and minute |
@@ -36,16 +39,19 @@
 //! | `timestamp` | points in time as the wire writes them |
 //! | `webhook` | receivers of what is written |
 
+mod channel;
 mod config;
 pub mod control;
 mod http;
 mod limit;
 mod listener;
 mod metrics;
+mod notice;
 mod server;
 mod timestamp;
 mod webhook;
 
+pub use channel::ChannelOptions;
 pub use config::{Backoff, Config, RateLimits, WebhookOptions};
 pub use server::{Listening, Server, ServerError};
 pub use timestamp::Timestamp;

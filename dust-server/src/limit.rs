@@ -27,6 +27,8 @@ pub(crate) struct Verdict {
     pub(crate) remaining: Option<u64>,
     /// Whole seconds until the next window, rounded down.
     pub(crate) reset_seconds: u64,
+    /// Milliseconds until the next window.
+    pub(crate) reset_ms: u64,
 }
 
 /// Counts the requests of each token in fixed windows: the minutes of the wall clock.
@@ -75,10 +77,12 @@ impl Limiter {
         if remaining.is_some() {
             *count += 1;
         }
+        let reset_ms = WINDOW_MS - now_ms % WINDOW_MS;
         Some(Verdict {
             limit,
             remaining,
-            reset_seconds: (WINDOW_MS - now_ms % WINDOW_MS) / 1000,
+            reset_seconds: reset_ms / 1000,
+            reset_ms,
         })
     }
 }

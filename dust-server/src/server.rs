@@ -15,11 +15,13 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::Config;
+use crate::channel::Channels;
 use crate::control::{CONTROL_STORE, Control, ControlError, Following, Store};
 use crate::http::Pages;
 use crate::limit::Limiter;
 use crate::listener::Connections;
 use crate::metrics::Metrics;
+use crate::notice::Notice;
 use crate::webhook::{Registry, Sender, WEBHOOK_STORE, dispatch};
 
 /// How many exports as SQLite there are at once.
@@ -79,6 +81,7 @@ pub(crate) struct Shared {
     _following: Following,
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
+    pub(crate) channels: Channels,
     pub(crate) webhooks: Registry,
     pub(crate) sender: Sender,
     pub(crate) pages: Pages,
@@ -145,7 +148,9 @@ impl Server {
             source,
         };
         let store = database.store(CONTROL_STORE).await.map_err(failed)?;
-        let (control, following) = Control::load(store, config.clock.clone()).await.map_err(failed)?;
+        let notice = Arc::new(Notice::default());
+        let control = Control::load(store, config.clock.clone(), Arc::clone(&notice));
+        let (control, following) = control.await.map_err(failed)?;
         let store = database.store(WEBHOOK_STORE).await.map_err(failed)?;
         let webhooks = Registry::load(store).await.map_err(failed)?;
         let sender = Sender::new(config.webhooks.clone()).map_err(|error| ServerError::Webhooks(error.into()))?;
@@ -155,6 +160,7 @@ impl Server {
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             limiter: Limiter::new(config.rate_limits),
             metrics: Metrics::default(),
+            channels: Channels::new(notice, &config.channels),
             pages: Pages::default(),
             config,
             control,
@@ -201,7 +207,8 @@ impl Listening {
     }
 
     /// Serves until the future ends; then takes no new requests, and answers those it has taken, for which it waits as long
-    /// as `Config::shutdown_grace` says. Webhooks are delivered meanwhile.
+    /// as `Config::shutdown_grace` says. Sockets are closed with 1012 once what they have asked for is answered. Webhooks are
+    /// delivered meanwhile.
     ///
     /// # Errors
     /// `Serve`.
@@ -225,8 +232,11 @@ impl Listening {
         };
         drop(self.listener);
         stopping.send_replace(true);
+        self.shared.channels.stop();
         let ended = async {
             connections.finish().await;
+            // A socket is no connection of the listener any more.
+            self.shared.channels.ended().await;
             while tasks.join_next().await.is_some() {}
         };
         let grace = self.shared.config.shutdown_grace;

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::notice::Notice;
 
 pub(crate) use follow::Following;
 pub use scope::Scope;
@@ -75,6 +76,8 @@ pub enum ControlError {
 pub struct Control {
     store: Embedded,
     clock: Clock,
+    /// Raised when something has changed, by this node or another.
+    notice: Arc<Notice>,
     /// Held by whoever changes something, from the check to the change in memory.
     changing: tokio::sync::Mutex<()>,
     state: RwLock<State>,
@@ -98,12 +101,17 @@ struct Org {
 
 impl Control {
     /// Reads the control data, and follows what other nodes change as long as the second part is kept.
-    pub(crate) async fn load(store: Embedded, clock: Clock) -> Result<(Arc<Self>, Following), Error> {
+    pub(crate) async fn load(
+        store: Embedded,
+        clock: Clock,
+        notice: Arc<Notice>,
+    ) -> Result<(Arc<Self>, Following), Error> {
         let seq = store.head().await?;
         let state = load(&store).await?;
         let control = Arc::new(Self {
             store,
             clock,
+            notice,
             changing: tokio::sync::Mutex::default(),
             state: RwLock::new(state),
             last_used: Mutex::default(),
@@ -273,6 +281,12 @@ impl Control {
         store.filter(|store| store.is_active(self.now()))
     }
 
+    /// Whether there is an active store of this id.
+    pub(crate) fn is_active(&self, id: Uuid) -> bool {
+        let (state, now) = (self.read(), self.now());
+        state.stores.get(&id).is_some_and(|store| store.is_active(now))
+    }
+
     /// How many active stores and how many tokens there are.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let (state, now) = (self.read(), self.now());
@@ -387,7 +401,9 @@ impl Control {
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
+        let changed = change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+        self.notice.raise();
+        changed
     }
 }
 

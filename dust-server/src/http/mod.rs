@@ -18,6 +18,7 @@ mod openapi;
 mod pages;
 mod query;
 mod request_id;
+mod socket;
 mod status;
 mod stores;
 mod stream;
@@ -70,6 +71,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(status::metrics))
+        .route("/ws/sync/websocket", get(socket::connect))
         .route("/openapi.json", get(openapi::document))
         .route("/api-docs", get(openapi::page))
         .merge(api)

@@ -53,7 +53,8 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 )]
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let (stores, tokens) = shared.control.counts();
-    let mut response = Response::new(Body::from(shared.metrics.text(stores, tokens)));
+    let text = shared.metrics.text(stores, tokens) + &shared.channels.metrics();
+    let mut response = Response::new(Body::from(text));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

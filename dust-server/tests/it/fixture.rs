@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dust_server::control::{Control, NewToken, Scope};
-use dust_server::{Config, RateLimits, Server, Timestamp, WebhookOptions};
-use dust_store::Clock;
+use dust_server::{ChannelOptions, Config, RateLimits, Server, Timestamp, WebhookOptions};
+use dust_store::{AnyDatabase, Clock, Database, Options};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -19,6 +19,7 @@ pub(crate) struct Fixture {
     pub(crate) ids: BTreeMap<String, String>,
     now_ms: Arc<AtomicU64>,
     server: Server,
+    pub(crate) database: AnyDatabase,
     _stop: oneshot::Sender<()>,
     folder: TempDir,
 }
@@ -28,6 +29,10 @@ pub(crate) const START_MS: u64 = 1_763_800_020_000;
 
 impl Fixture {
     pub(crate) async fn start(rate_limits: RateLimits) -> Self {
+        Self::start_with(rate_limits, ChannelOptions::default()).await
+    }
+
+    pub(crate) async fn start_with(rate_limits: RateLimits, channels: ChannelOptions) -> Self {
         let folder = TempDir::new().unwrap();
         let now_ms = Arc::new(AtomicU64::new(START_MS));
         let clock = Arc::clone(&now_ms);
@@ -41,8 +46,11 @@ impl Fixture {
                 private_addresses: true,
                 ..WebhookOptions::default()
             })
+            .with_channels(channels)
             .with_clock(Clock::from_fn(move || clock.load(Ordering::Relaxed)));
-        let server = Server::open(config).await.unwrap();
+        let options = Options::default().with_clock(config.clock.clone());
+        let database = AnyDatabase::from(Database::open_with_options(&config.data, options).unwrap());
+        let server = Server::on(database.clone(), config).await.unwrap();
         let listening = server.listen().await.unwrap();
         let address = listening.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -56,6 +64,7 @@ impl Fixture {
             ids: BTreeMap::new(),
             now_ms,
             server,
+            database,
             _stop: stop,
             folder,
         };
@@ -112,12 +121,15 @@ impl Fixture {
             .await;
         let revoked = self.token("revoked", new("revoked")).await;
         self.control().revoke_token(revoked.parse().unwrap()).await.unwrap();
+        let theirs_rw = NewToken::full("otherorg", "otherorg_rw").with_scopes(both.clone());
+        self.token("otherorg_rw", theirs_rw).await;
         let free = |name: &str| NewToken::full("freeorg", name);
         self.token("free_rw", free("free_rw").with_scopes(both.clone())).await;
         self.token("free_admin", free("free_admin")).await;
         for (recorded, ours) in [
             ("01a20216-b5ab-7552-80e4-e77e6e9a81d0", granted.to_string()),
             ("01a20216-b5ed-72c9-bef1-430520ac615b", side.to_string()),
+            ("01a20216-b615-7ced-b922-3b350e9a57c8", gone.to_string()),
             ("01a20216-b6c0-7c48-80b6-3135c195e09f", theirs.to_string()),
             ("01a20216-b72d-740c-9a1f-383e8bc31346", rw),
             ("01a20216-b732-74bc-ac0a-20e286af973e", ro),

@@ -5,6 +5,9 @@
     reason = "a test fails by panicking; the setting for tests does not reach what their functions share"
 )]
 
+mod channel;
+mod channel_difference;
+mod channel_replay;
 mod client;
 mod clone;
 mod difference;
@@ -20,5 +23,6 @@ mod process;
 mod receiver;
 mod replay;
 mod slow;
+mod socket;
 mod sqlite;
 mod webhook;
