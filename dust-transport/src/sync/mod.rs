@@ -2,6 +2,7 @@
 
 mod actor;
 mod hub;
+mod lease;
 mod option;
 mod outbox;
 mod replica;
@@ -28,6 +29,7 @@ use crate::transport::{
     Capabilities, Done, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
 };
 use actor::{Actor, Command};
+pub use lease::{Flight, LeaseGuard, SingleFlight};
 pub use option::{Offline, SyncOptions};
 use outbox::{Pending, Place};
 use shared::Shared;

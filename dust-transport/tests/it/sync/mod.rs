@@ -10,7 +10,7 @@ use std::time::Duration;
 use dust_transport::channel::{BATCH, Codec, HEARTBEAT, JOIN, WRITE};
 use dust_transport::error::{Error, ErrorKind, Outcome};
 use dust_transport::model::{Batch, Op, OpId, OpKind, Path, Pattern, Seq, Value};
-use dust_transport::sync::{ConnectionState, Offline, Sync, SyncOptions};
+use dust_transport::sync::{ConnectionState, Flight, Offline, SingleFlight, Sync, SyncOptions};
 use dust_transport::transport::{Signal, Start, Subscribe, Transport as _};
 use futures_util::StreamExt as _;
 use server::Server;
@@ -405,4 +405,105 @@ async fn nothing_shows_the_token() {
     let server = Server::start().await;
     let sync = connect(&server).await;
     assert!(!format!("{sync:?} {:?}", options(&server)).contains("secret"));
+}
+
+#[tokio::test]
+async fn a_lease_is_held_as_long_as_its_guard() {
+    let server = Server::start().await;
+    let (one, two) = (connect(&server).await, connect(&server).await);
+    let key = path("locks/report");
+    let ttl = Duration::from_hours(1);
+    let lease = one.lease(&key, Some("one"), ttl).await.unwrap();
+    assert!(lease.is_held());
+    let refused = two.lease(&key, None, ttl).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, "held"));
+    let op = Op::set(path("report"), 1).fenced(lease.fence());
+    two.write(Batch::one(op.clone())).await.unwrap();
+    lease.release().await.unwrap();
+    assert_eq!(two.write(Batch::one(op)).await.unwrap_err().code(), "fenced");
+
+    let mut events = one.subscribe(Subscribe::touching(key.clone())).await.unwrap();
+    let lease = two.lease(&key, None, ttl).await.unwrap();
+    drop(lease);
+    loop {
+        if let Signal::Event(event) = events.next().await.unwrap().unwrap()
+            && event.kind == OpKind::Release
+        {
+            break;
+        }
+    }
+    let lease = one.lease(&key, None, ttl).await.unwrap();
+    // Whoever takes it away by force is noticed at the next renewal; here nobody does.
+    assert!(format!("{lease:?}").contains("is_held: true"));
+}
+
+#[tokio::test]
+async fn a_lease_that_is_taken_away_is_known_to_be_lost() {
+    let server = Server::start().await;
+    let ttl = Duration::from_secs(30);
+    let (tick, ticks) = tokio::sync::watch::channel(0_u32);
+    let timed = options(&server).sleep(move |wait| {
+        let mut ticks = ticks.clone();
+        ticks.mark_unchanged();
+        Box::pin(async move {
+            if wait == ttl / 3 {
+                let _ = ticks.changed().await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    let sync = Sync::connect(timed).await.unwrap();
+    let lease = sync.lease(&path("l"), None, ttl).await.unwrap();
+    server.model.write(Batch::one(Op::delete(path("l")))).await.unwrap();
+    let lost = tokio::spawn(async move {
+        lease.lost().await;
+        lease.is_held()
+    });
+    while !lost.is_finished() {
+        tick.send_modify(|tick| *tick += 1);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(!lost.await.unwrap());
+}
+
+#[tokio::test]
+async fn one_of_many_makes_the_value() {
+    let server = Server::start().await;
+    let syncs = [connect(&server).await, connect(&server).await, connect(&server).await];
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let flights = (0..9).map(|n| {
+        let (sync, count) = (syncs[n % 3].clone(), std::sync::Arc::clone(&count));
+        async move {
+            let make = async || {
+                tokio::task::yield_now().await;
+                Ok(Value::list([Value::from(count.fetch_add(1, Ordering::Relaxed))]))
+            };
+            sync.single_flight(&path("cache/rates"), SingleFlight::new(), make)
+                .await
+                .unwrap()
+        }
+    });
+    let flights = futures_util::future::join_all(flights).await;
+    assert!(flights.iter().all(|flight| flight.value.json() == "[0]"), "{flights:?}");
+    assert_eq!(flights.iter().filter(|flight| flight.is_own).count(), 1);
+    let again = SingleFlight::new().fresh();
+    let fresh = syncs[0]
+        .single_flight(&path("cache/rates"), again, async || Ok(Value::from(7)))
+        .await
+        .unwrap();
+    assert_eq!(
+        fresh,
+        Flight {
+            value: Value::from(7),
+            is_own: true
+        }
+    );
+    let failed = Error::new(ErrorKind::InvalidRecord, "no_rates", "");
+    let refused = syncs[1]
+        .single_flight(&path("cache/none"), SingleFlight::new(), async || Err(failed))
+        .await;
+    assert_eq!(refused.unwrap_err().code(), "no_rates");
 }
