@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::value::FieldType;
+
 /// A failure of an engine, a transaction, the directory or the tuple encoding.
 ///
 /// No caller needs to read its text: [`is_retryable`](Error::is_retryable) tells whether the transaction may run again
@@ -116,9 +118,220 @@ pub enum Error {
     /// The directory layer refuses.
     #[error("directory operation failed")]
     Directory(#[source] DirectoryError),
+    /// A key or a cursor belongs to another tenant, or a range reaches beyond the tenant.
+    #[error("key or cursor is not of this tenant")]
+    OtherTenant,
+    /// A write of the application's own touches the keys that the layer keeps for itself.
+    #[error("key is reserved for the layer")]
+    ReservedKey,
+    /// The tenant has been deleted since it was opened. One of the same name is another tenant.
+    #[error("tenant has been deleted")]
+    TenantDeleted,
+    /// A table, an index or a value does not fit what it is used with.
+    #[error("schema is not respected")]
+    Schema(#[source] Box<SchemaError>),
+    /// A row is not as the write expects it.
+    #[error("row is refused")]
+    Row(#[source] Box<RowError>),
+    /// No get and no range read answers the query.
+    #[error("query is refused")]
+    Query(#[source] Box<QueryError>),
+    /// A migration cannot go on.
+    #[error("migration is refused")]
+    Migration(#[source] Box<MigrationError>),
     /// Bytes do not decode as the tuple that was asked for.
     #[error("key does not decode as the expected tuple")]
     Tuple(#[source] Box<foundationdb_tuple::PackError>),
+}
+
+/// Why a table, an index or a value was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// A name is empty.
+    #[error("name is empty")]
+    EmptyName,
+    /// Two fields have the same name or number.
+    #[error("field {field} is there twice")]
+    DuplicateField {
+        /// Its name.
+        field: Box<str>,
+    },
+    /// A field's number is 0 or above 2^29 - 1.
+    #[error("number {number} of a field is out of range")]
+    FieldNumber {
+        /// The number.
+        number: u32,
+    },
+    /// A table has no primary key.
+    #[error("table has no primary key")]
+    NoKey,
+    /// There is no field of this name or number.
+    #[error("field {field} is unknown")]
+    UnknownField {
+        /// Its name or number.
+        field: Box<str>,
+    },
+    /// A value has another type than its field.
+    #[error("field {field} is {expected}, not {found}")]
+    WrongType {
+        /// The field.
+        field: Box<str>,
+        /// Its type.
+        expected: FieldType,
+        /// The value's type.
+        found: FieldType,
+    },
+    /// A field of the primary key has no value.
+    #[error("field {field} of the primary key has no value")]
+    NullKey {
+        /// The field.
+        field: Box<str>,
+    },
+    /// A primary key has another number of fields.
+    #[error("primary key has {expected} fields, not {found}")]
+    KeyFields {
+        /// How many the table has.
+        expected: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// A versionstamp that the commit fills in stands where none can: outside of the primary key, or twice in it.
+    #[error("incomplete versionstamp is out of place in field {field}")]
+    Incomplete {
+        /// The field.
+        field: Box<str>,
+    },
+    /// There is no index or counter of this name.
+    #[error("index {index} is unknown")]
+    UnknownIndex {
+        /// The index.
+        index: Box<str>,
+    },
+    /// An index of this name is there with another definition.
+    #[error("index {index} is there with another definition")]
+    IndexExists {
+        /// The index.
+        index: Box<str>,
+    },
+    /// A custom index names an indexer that the layer was not given.
+    #[error("indexer {indexer} is not registered")]
+    UnknownIndexer {
+        /// The indexer.
+        indexer: Box<str>,
+    },
+    /// The table keeps no rows and has not exactly one covering index that holds its data.
+    #[error("table without rows needs exactly one covering index")]
+    NoData,
+    /// The table keeps no rows, so none is found by its primary key.
+    #[error("table keeps no rows of its own")]
+    NoRows,
+}
+
+/// Why a write of a row was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowError {
+    /// There is a row of this primary key already.
+    #[error("row exists")]
+    Exists,
+    /// There is no row of this primary key.
+    #[error("row does not exist")]
+    NotFound,
+    /// Another row has the same values in a unique index.
+    #[error("index {index} has the values already")]
+    Duplicate {
+        /// The index.
+        index: Box<str>,
+    },
+    /// The row is larger than the layer's limit.
+    #[error("row of {bytes} bytes exceeds the limit of {bytes_max}")]
+    TooLarge {
+        /// Its encoded length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The change would give the row another primary key.
+    #[error("primary key of a row cannot change")]
+    KeyChanged,
+}
+
+/// Why a query was refused: it is not one get or one range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// No index serves it, but one on `fields`, in this order, would.
+    #[error("no index serves the query; one on ({}) would", fields.join(", "))]
+    NoIndex {
+        /// The fields of the index that would serve.
+        fields: Vec<String>,
+    },
+    /// The index that serves it is not built yet, or is being dropped.
+    #[error("index {index} is {state}")]
+    NotReadable {
+        /// The index.
+        index: Box<str>,
+        /// Its state.
+        state: Box<str>,
+    },
+    /// Ranges of two fields are not one range of any index.
+    #[error("ranges of {first} and {second} are not one range of any index")]
+    TwoRanges {
+        /// The field of the first range.
+        first: Box<str>,
+        /// The field of the second range.
+        second: Box<str>,
+    },
+    /// A range of one field is not in the order of another one.
+    #[error("a range of {range} is not in the order of {order}")]
+    OtherOrder {
+        /// The field of the range.
+        range: Box<str>,
+        /// The field that the order begins with.
+        order: Box<str>,
+    },
+    /// A range read has one direction.
+    #[error("the fields of the order have different directions")]
+    MixedDirections,
+    /// Two conditions on a field cannot both hold in one range.
+    #[error("field {field} has two conditions")]
+    TwoConditions {
+        /// The field.
+        field: Box<str>,
+    },
+    /// The cursor belongs to another query.
+    #[error("cursor belongs to another query")]
+    Cursor,
+}
+
+/// Why a migration was refused or stopped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrationError {
+    /// The versions of a list do not grow.
+    #[error("version {version} is out of order")]
+    Order {
+        /// The version.
+        version: u64,
+    },
+    /// A command names a collection that the migrator was not given.
+    #[error("collection {collection} is unknown")]
+    UnknownCollection {
+        /// The collection.
+        collection: Box<str>,
+    },
+    /// A field is to be deleted that an index uses or the table still has.
+    #[error("field {field} is in use by {user}")]
+    FieldInUse {
+        /// The field.
+        field: Box<str>,
+        /// The index or table.
+        user: Box<str>,
+    },
+    /// Another process has taken the migration over.
+    #[error("migration has been taken over")]
+    TakenOver,
 }
 
 /// Why a directory operation was refused.
@@ -173,6 +386,42 @@ impl Error {
         matches!(self, Self::CommitUnknown)
     }
 
+    /// The refusal of a row, if this is one.
+    #[must_use]
+    pub fn row(&self) -> Option<&RowError> {
+        match self {
+            Self::Row(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The refusal of a query, if this is one.
+    #[must_use]
+    pub fn query(&self) -> Option<&QueryError> {
+        match self {
+            Self::Query(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The refusal of a schema, if this is one.
+    #[must_use]
+    pub fn schema(&self) -> Option<&SchemaError> {
+        match self {
+            Self::Schema(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The refusal of a migration, if this is one.
+    #[must_use]
+    pub fn migration(&self) -> Option<&MigrationError> {
+        match self {
+            Self::Migration(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// A conversion for `map_err`: the operating system's error while `doing` something.
     pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, source }
@@ -186,6 +435,30 @@ impl Error {
 impl From<DirectoryError> for Error {
     fn from(error: DirectoryError) -> Self {
         Self::Directory(error)
+    }
+}
+
+impl From<SchemaError> for Error {
+    fn from(error: SchemaError) -> Self {
+        Self::Schema(Box::new(error))
+    }
+}
+
+impl From<RowError> for Error {
+    fn from(error: RowError) -> Self {
+        Self::Row(Box::new(error))
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        Self::Query(Box::new(error))
+    }
+}
+
+impl From<MigrationError> for Error {
+    fn from(error: MigrationError) -> Self {
+        Self::Migration(Box::new(error))
     }
 }
 

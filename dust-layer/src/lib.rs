@@ -34,33 +34,52 @@
 //! | [`engine::memory`] | [`Memory`]: the reference, and a store that nothing outlives |
 //! | [`disk`] | [`Disk`]: a durable store in a folder |
 //! | [`faults`] | failing writes, failing syncs and power cuts on demand |
+//! | [`engine::instrumented`] | [`Instrumented`]: what is asked of an engine, and refused commits on demand |
 //! | [`transaction`] | [`transact`]: the retry loop |
 //! | [`tuple`](mod@tuple) | ordered encoding of typed keys |
 //! | [`directory`] | names for short key prefixes |
-//! | [`tenant`] | [`Tenant`]: a part of the keyspace of one's own |
+//! | [`layer`] | [`Layer`]: what the tenants of an engine share |
+//! | [`tenant`] | [`Tenant`]: a part of the keyspace of one's own, [`TenantTransaction`]: a transaction on it |
+//! | [`value`] | typed field values in the order of their keys |
+//! | [`table`], [`row`] | rows described by data, under numbered fields |
+//! | [`index`] | entries that follow records, whatever those are; counters to watch |
+//! | [`query`] | conditions that are one range, pages, cursors, streams |
+//! | [`migration`] | index builds and other changes, online and resumable; checks and repairs |
+//! | [`metrics`], [`clock`] | counters of what is done; time, given from outside |
 //! | [`error`] | [`Error`] |
 //!
 //! | feature | adds |
 //! |---|---|
 //! | `suite` | the module `suite`: every promise of [`Engine`] as a test for one's own implementation |
 
+pub mod clock;
 pub mod directory;
 pub mod engine;
 pub mod error;
+pub mod index;
+pub mod layer;
+pub mod metrics;
+pub mod migration;
+pub mod query;
+pub mod row;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod table;
 pub mod tenant;
 pub mod transaction;
 pub mod tuple;
+pub mod value;
 
 pub use engine::disk::{self, Disk};
 pub use engine::faults::{self, Faults};
+pub use engine::instrumented::Instrumented;
 pub use engine::local::LocalTransaction;
 pub use engine::memory::Memory;
 pub use engine::{
     Atomic, Committed, Conflict, Direction, Engine, Isolation, Limits, Pairs, PairsIter, RangeRead, Transaction,
     Version, Watch,
 };
-pub use error::{DirectoryError, Error};
-pub use tenant::Tenant;
+pub use error::{DirectoryError, Error, MigrationError, QueryError, RowError, SchemaError};
+pub use layer::Layer;
+pub use tenant::{Tenant, TenantTransaction};
 pub use transaction::{transact, transact_idempotent};

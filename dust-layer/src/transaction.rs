@@ -122,7 +122,7 @@ where
     attempts(engine, run, |error| error.is_retryable() || error.is_maybe_committed()).await
 }
 
-async fn attempts<E, T, X, F, R>(
+pub(crate) async fn attempts<E, T, X, F, R>(
     engine: &E,
     mut run: F,
     is_retryable: impl Fn(&Error) -> bool,
@@ -158,8 +158,13 @@ where
 pub(crate) async fn let_others_run(attempt: u32) {
     let turns_max = 1_u64 << attempt.min(6);
     for _ in 0..random() % turns_max {
-        Yield { done: false }.await;
+        yield_now().await;
     }
+}
+
+/// Lets other tasks run once.
+pub(crate) async fn yield_now() {
+    Yield { done: false }.await;
 }
 
 /// A random number for spreading, not for secrets.

@@ -310,6 +310,17 @@ pub async fn remove_if_exists<T: Transaction>(transaction: &T, path: &[impl AsRe
     Ok(true)
 }
 
+/// The key of the tree that holds the prefix of the directory at `path` as long as it exists.
+pub(crate) async fn entry_key<T: Transaction>(
+    transaction: &T,
+    path: &[impl AsRef<str> + Sync],
+) -> Result<Vec<u8>, Error> {
+    let path = names(path);
+    let (name, parent) = path.split_last().ok_or(DirectoryError::Root)?;
+    let parent = find(transaction, parent).await?.ok_or(DirectoryError::NotFound)?;
+    Ok(parent.child_key(name))
+}
+
 fn names(path: &[impl AsRef<str>]) -> Vec<String> {
     path.iter().map(|name| name.as_ref().to_owned()).collect()
 }

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod faults;
 #[cfg(feature = "foundationdb")]
 pub mod foundationdb;
+pub mod instrumented;
 pub mod local;
 pub mod memory;
 mod mutation;

@@ -45,6 +45,12 @@ impl Pairs {
         self.ends.len()
     }
 
+    /// How many bytes the keys and values have together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether there is no pair.
     #[must_use]
     pub fn is_empty(&self) -> bool {

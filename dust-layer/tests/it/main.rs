@@ -5,9 +5,23 @@
     reason = "a test fails by panicking, in its helper functions too"
 )]
 
+mod collection;
+mod count;
 mod directory;
 mod disk;
 mod fault;
+mod fixture;
+mod index;
+mod metrics;
+mod migration;
 mod model;
+mod once;
+mod query;
+mod query_model;
+mod race;
+mod row;
 mod suite;
+mod tenant;
 mod tuple;
+mod value;
+mod watch;

@@ -1,4 +1,4 @@
-//! Both local engines against the conformance suite.
+//! The engines against the conformance suite.
 
 mod memory {
     dust_layer::engine_suite!((dust_layer::Memory::new(), ()));
@@ -20,4 +20,8 @@ mod disk_that_loses_what_is_not_synced {
         let options = Options::default().faults(Faults::losing_unsynced());
         (Disk::open_with(folder.path(), options).unwrap(), folder)
     });
+}
+
+mod instrumented {
+    dust_layer::engine_suite!((dust_layer::Instrumented::new(dust_layer::Memory::new()), ()));
 }

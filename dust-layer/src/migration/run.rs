@@ -1,0 +1,255 @@
+//! Claims a tenant's migrations, and runs those that are left.
+
+use std::num::NonZeroUsize;
+
+use futures_util::future::{Either, select};
+use futures_util::stream::{StreamExt, iter};
+use tracing::Instrument;
+
+use super::claim::{Claim, Owner};
+use super::progress::{State, check_order};
+use super::{LEASE, Migration, Migrator, Progress};
+use crate::engine::{Engine, Transaction, Watch};
+use crate::error::{Error, MigrationError};
+use crate::layer::Layer;
+use crate::tenant::Tenant;
+use crate::transaction::yield_now;
+
+/// What came of asking for the claim.
+enum Asked {
+    /// There is nothing left to do.
+    Done,
+    /// It is ours, and these versions are left.
+    Ours(Vec<u64>),
+    /// Another one has it; the watch tells when it changes.
+    Theirs(Claim, Watch),
+}
+
+/// What happens to the claim when a migration is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    /// More is to be done under it.
+    GoOn,
+    /// It is given back in the transaction that ends the migration.
+    Release,
+}
+
+impl<E: Engine> Migrator<E> {
+    /// Opens a tenant, or creates it, and brings it through the migrations.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn open(
+        &self,
+        layer: &Layer<E>,
+        storage_id: &str,
+        tenant_id: &str,
+        migrations: &[Migration],
+    ) -> Result<Tenant<E>, Error> {
+        let tenant = layer.create_or_open(storage_id, tenant_id).await?;
+        self.run(&tenant, migrations).await?;
+        Ok(tenant)
+    }
+
+    /// Brings a tenant through the migrations that it has not been through, in their order; yields their versions as far as
+    /// this call ran them.
+    ///
+    /// While another process runs migrations of the tenant, this one waits; when that one stands still for a [`LEASE`],
+    /// this one takes over. The call returns when nothing is left to do, whoever did it. If nothing is left at the
+    /// beginning, it costs one range read.
+    ///
+    /// # Errors
+    /// [`MigrationError`]; [`RowError::Duplicate`](crate::error::RowError::Duplicate) where a unique index finds values
+    /// twice: the index stays in its build, and the next run goes on; failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops after the last transaction; another run goes on there, after a [`LEASE`] at most.
+    pub async fn run(&self, tenant: &Tenant<E>, migrations: &[Migration]) -> Result<Vec<u64>, Error> {
+        check_order(migrations)?;
+        let span = tracing::info_span!("migrate", tenant = tenant.id());
+        self.run_claimed(tenant, migrations).instrument(span).await
+    }
+
+    async fn run_claimed(&self, tenant: &Tenant<E>, migrations: &[Migration]) -> Result<Vec<u64>, Error> {
+        let owner = Owner::random();
+        let mut ran = Vec::new();
+        let mut stale = None;
+        if State::pending(&tenant.begin(), migrations).await?.is_empty() {
+            return Ok(ran);
+        }
+        loop {
+            match self.ask(tenant, migrations, owner, stale).await? {
+                Asked::Done => return Ok(ran),
+                Asked::Ours(versions) => {
+                    let outcome = self.work(tenant, migrations, &versions, owner, &mut ran).await;
+                    if outcome
+                        .as_ref()
+                        .is_err_and(|error| error.migration() == Some(&MigrationError::TakenOver))
+                    {
+                        tracing::warn!("another process has taken the migration over");
+                        continue;
+                    }
+                    if outcome.is_err() {
+                        // What failed first is what is told; a claim that stays is taken over.
+                        let release = async |tx| Claim::release(&tx, owner).await;
+                        let _ = tenant.transact_idempotent(release).await;
+                    }
+                    return outcome.map(|()| ran);
+                }
+                Asked::Theirs(claim, watch) => {
+                    let waited = Box::pin(tenant.layer().clock().wait(LEASE));
+                    stale = match select(watch, waited).await {
+                        Either::Left((changed, _)) => {
+                            changed?;
+                            None
+                        }
+                        Either::Right(_) => Some(claim),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Asks for the claim; one that is `stale` is taken from its owner.
+    async fn ask(
+        &self,
+        tenant: &Tenant<E>,
+        migrations: &[Migration],
+        owner: Owner,
+        stale: Option<Claim>,
+    ) -> Result<Asked, Error> {
+        let ask = async |tx: crate::TenantTransaction<E>| {
+            let versions = State::pending(&tx, migrations).await?;
+            if versions.is_empty() {
+                return Ok(Asked::Done);
+            }
+            match Claim::read(&tx).await? {
+                Some(claim) if claim.owner != owner && Some(claim) != stale => {
+                    Ok(Asked::Theirs(claim, tx.raw().watch(&Claim::key(tenant))))
+                }
+                _ => {
+                    Claim::first(owner).write(&tx);
+                    Ok::<_, Error>(Asked::Ours(versions))
+                }
+            }
+        };
+        Ok(tenant.transact_idempotent(ask).await?.0)
+    }
+
+    async fn work(
+        &self,
+        tenant: &Tenant<E>,
+        migrations: &[Migration],
+        versions: &[u64],
+        owner: Owner,
+        ran: &mut Vec<u64>,
+    ) -> Result<(), Error> {
+        for migration in migrations
+            .iter()
+            .filter(|migration| versions.contains(&migration.version))
+        {
+            let mut records = self.batch_records;
+            let is_last = versions.last() == Some(&migration.version);
+            let after_it = if is_last { Afterwards::Release } else { Afterwards::GoOn };
+            loop {
+                let state = match self.step(tenant, migration, owner, records, after_it).await {
+                    // Large records: fewer of them fit into a transaction.
+                    Err(Error::TransactionTooLarge { .. }) if records > 1 => {
+                        records /= 2;
+                        continue;
+                    }
+                    outcome => outcome?,
+                };
+                // Whoever shares the thread goes first, and a caller can stop between any two transactions.
+                yield_now().await;
+                if state.is_done {
+                    break;
+                }
+            }
+            tracing::info!(version = migration.version, "migration is done");
+            ran.push(migration.version);
+        }
+        Ok(())
+    }
+
+    /// One transaction of a migration, and where it is after it.
+    async fn step(
+        &self,
+        tenant: &Tenant<E>,
+        migration: &Migration,
+        owner: Owner,
+        records: usize,
+        afterwards: Afterwards,
+    ) -> Result<State, Error> {
+        let mut attempt = 0_u32;
+        let run = |tx| {
+            // What conflicts with writers is tried in smaller pieces.
+            let limit = (records >> attempt.min(16)).max(1);
+            attempt += 1;
+            async move {
+                let before = State::read(&tx, migration.version).await?;
+                if before.is_done {
+                    return Ok((before.clone(), before));
+                }
+                Claim::beat(&tx, owner).await?;
+                let after = match migration.commands.get(before.commands) {
+                    Some(command) => self.advance(&tx, command, before.clone(), limit).await?,
+                    None => before.clone(),
+                };
+                let after = State {
+                    is_done: after.commands >= migration.commands.len(),
+                    ..after
+                };
+                after.write(&tx, migration.version);
+                if after.is_done && afterwards == Afterwards::Release {
+                    Claim::release(&tx, owner).await?;
+                }
+                Ok::<_, Error>((before, after))
+            }
+        };
+        let ((before, after), _) = tenant.transact_idempotent(run).await?;
+        if let Some(on_progress) = &self.on_progress {
+            let is_done = after.commands > before.commands;
+            on_progress(&Progress {
+                tenant: tenant.id().into(),
+                version: migration.version,
+                command: before.commands,
+                records: if is_done {
+                    after.records.max(before.records)
+                } else {
+                    after.records
+                },
+                is_done,
+            });
+        }
+        Ok(after)
+    }
+
+    /// Runs the migrations on every tenant of a storage, some at once; yields what came of each.
+    ///
+    /// A tenant that fails does not stop the others.
+    ///
+    /// # Errors
+    /// If the tenants cannot be listed.
+    pub async fn run_all(
+        &self,
+        layer: &Layer<E>,
+        storage_id: &str,
+        migrations: &[Migration],
+        at_once: NonZeroUsize,
+    ) -> Result<Vec<(String, Result<Vec<u64>, Error>)>, Error> {
+        check_order(migrations)?;
+        let ids = layer.list(storage_id).await?;
+        let run = |id: String| async move {
+            let outcome = async {
+                let tenant = layer.open(storage_id, &id).await?;
+                self.run(&tenant, migrations).await
+            };
+            let outcome = outcome.await;
+            (id, outcome)
+        };
+        let mut outcomes: Vec<_> = iter(ids).map(run).buffer_unordered(at_once.get()).collect().await;
+        outcomes.sort_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(outcomes)
+    }
+}

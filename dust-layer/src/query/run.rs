@@ -1,0 +1,242 @@
+//! Reads what a plan says.
+
+use futures_util::future::try_join_all;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use super::plan::Access;
+use super::{Cursor, Plan, Query};
+use crate::engine::{Engine, Isolation, RangeRead};
+use crate::error::{Error, SchemaError};
+use crate::index::{IndexKind, IndexSpace, IndexState, entry};
+use crate::metrics::add_len;
+use crate::row::Row;
+use crate::table::{PrimaryKey, Table};
+use crate::tenant::TenantTransaction;
+use crate::value::FieldValue;
+
+/// A page of the rows of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The rows, in the order of the query.
+    pub rows: Vec<Row>,
+    /// Where the next page begins; `None` after the last one. The last page may be empty.
+    pub next: Option<Cursor>,
+}
+
+/// An entry that a query found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The primary key of the record.
+    pub key: PrimaryKey,
+    /// The record, if the index covers it.
+    pub covered: Option<Vec<u8>>,
+    /// Where it was found.
+    place: Vec<u8>,
+}
+
+/// A page of the entries of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entries {
+    /// The entries, in the order of the query.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins; `None` after the last one. The last page may be empty.
+    pub next: Option<Cursor>,
+}
+
+impl<E: Engine> TenantTransaction<E> {
+    /// The rows that a query finds, the transaction's own writes included.
+    ///
+    /// # Errors
+    /// [`QueryError`](crate::error::QueryError) for a query that is not one range; [`SchemaError`] for fields and types;
+    /// failures of the engine.
+    pub async fn query(&self, table: &Table, query: &Query) -> Result<Vec<Row>, Error> {
+        Ok(self.page(table, query, None).await?.rows)
+    }
+
+    /// The first row that a query finds.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn first(&self, table: &Table, query: &Query) -> Result<Option<Row>, Error> {
+        let found = self.query(table, &query.clone().limit(1)).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// As [`query`](Self::query), from where an earlier page ended; the query's limit is the length of the page.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query), and [`QueryError::Cursor`](crate::error::QueryError::Cursor) for a cursor of another
+    /// query or tenant.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::query::{Cursor, Query};
+    /// use dust_layer::table::Table;
+    /// use dust_layer::value::FieldType;
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let users = Table::new("users").key(1, "id", FieldType::Integer).build()?;
+    /// let tx = Tenant::create_or_open(&Memory::new(), "acme", "reading").await?.begin();
+    /// for id in 1..=5 {
+    ///     tx.insert(&users, &users.row([("id", id)])?).await?;
+    /// }
+    /// let query = Query::new().limit(3);
+    /// let first = tx.page(&users, &query, None).await?;
+    /// let stored = first.next.unwrap().to_bytes();
+    /// let second = tx.page(&users, &query, Some(&Cursor::from_bytes(&stored)?)).await?;
+    /// assert_eq!((first.rows.len(), second.rows.len(), second.next), (3, 2, None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn page(&self, table: &Table, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let (rows, next) = self.page_with_keys(table, query, cursor).await?;
+        let rows = rows.into_iter().map(|(row, _)| row).collect();
+        Ok(Page { rows, next })
+    }
+
+    /// A page of rows, each with the cursor after it.
+    pub(super) async fn page_with_keys(
+        &self,
+        table: &Table,
+        query: &Query,
+        cursor: Option<&Cursor>,
+    ) -> Result<(Vec<(Row, Cursor)>, Option<Cursor>), Error> {
+        let span = tracing::debug_span!("query", table = table.name(), index = Empty, rows = Empty);
+        let read = async {
+            let plan = self.plan(table, query).await?;
+            let found = self.entries(&plan, cursor).await?;
+            let keys: Vec<Cursor> = found
+                .entries
+                .iter()
+                .map(|entry| Cursor::new(&plan, &entry.place))
+                .collect();
+            let rows = match &plan.access {
+                Access::Index(def) if !def.is_covering() => self.rows_of(table, &found.entries).await?,
+                _ => {
+                    let decode =
+                        |entry: &Entry| table.decode(entry.key.packed(), entry.covered.as_deref().unwrap_or_default());
+                    add_len(&self.tally().rows_read, found.entries.len());
+                    found.entries.iter().map(decode).collect::<Result<_, Error>>()?
+                }
+            };
+            span.record("index", plan.index().map_or("rows", |def| def.name()));
+            span.record("rows", rows.len());
+            Ok((rows.into_iter().zip(keys).collect(), found.next))
+        };
+        read.instrument(span.clone()).await
+    }
+
+    /// Reads the rows that entries lead to, all at once.
+    async fn rows_of(&self, table: &Table, entries: &[Entry]) -> Result<Vec<Row>, Error> {
+        let rows = entries.iter().map(|entry| self.get_row(table, &entry.key));
+        let rows: Option<Vec<Row>> = try_join_all(rows).await?.into_iter().collect();
+        rows.ok_or_else(|| Error::corrupt("an index entry without its row"))
+    }
+
+    /// Plans a query; what the rows themselves answer needs no definition of an index.
+    pub(super) async fn plan(&self, table: &Table, query: &Query) -> Result<Plan, Error> {
+        let prefix = self.tenant().collection_prefix(table.name());
+        if let Some(plan) = query.plan_rows(table, &prefix)? {
+            return Ok(plan);
+        }
+        query.plan(table, &*self.catalog(table.name()).await?)
+    }
+
+    /// The entries of a plan, for collections whose records are kept elsewhere.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub async fn entries(&self, plan: &Plan, cursor: Option<&Cursor>) -> Result<Entries, Error> {
+        if !plan.base.starts_with(self.tenant().prefix()) {
+            return Err(Error::OtherTenant);
+        }
+        let (begin, end) = match cursor {
+            Some(cursor) => cursor.rest_of(plan)?,
+            None => (plan.begin.clone(), plan.end.clone()),
+        };
+        let read = RangeRead {
+            begin: &begin,
+            end: &end,
+            limit: plan.limit.unwrap_or(usize::MAX),
+            direction: plan.direction,
+            isolation: Isolation::Serializable,
+        };
+        let after_base = |key: &[u8]| key.strip_prefix(&plan.base[..]).unwrap_or_default().to_vec();
+        let mut entries = Vec::new();
+        let more = match &plan.access {
+            Access::Index(def) if !def.is_covering() => {
+                let pairs = self.read_range(read).await?;
+                for (key, _) in &pairs {
+                    entries.push(Entry {
+                        key: entry::primary_key(def, &after_base(key))?,
+                        covered: None,
+                        place: key.to_vec(),
+                    });
+                }
+                pairs.more()
+            }
+            access => {
+                let values = self.read_values(read).await?;
+                for item in values.items {
+                    let key = match access {
+                        Access::Rows => PrimaryKey::from_packed(after_base(&item.key)),
+                        Access::Index(def) => entry::primary_key(def, &after_base(&item.key))?,
+                    };
+                    entries.push(Entry {
+                        key,
+                        covered: Some(item.payload),
+                        place: item.key,
+                    });
+                }
+                values.more
+            }
+        };
+        if plan.index().is_some() {
+            add_len(&self.tally().entries_read, entries.len());
+        }
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|entry| Cursor::new(plan, &entry.place));
+        Ok(Entries { entries, next })
+    }
+
+    /// The rows that a custom index finds with these arguments.
+    ///
+    /// # Errors
+    /// [`SchemaError::UnknownIndex`], [`SchemaError::UnknownIndexer`];
+    /// [`QueryError::NotReadable`](crate::error::QueryError::NotReadable); what the indexer gives; failures of the engine.
+    pub async fn query_custom(&self, table: &Table, index: &str, arguments: &[FieldValue]) -> Result<Vec<Row>, Error> {
+        let catalog = self.catalog(table.name()).await?;
+        let found = catalog.index(index)?;
+        let IndexKind::Custom { indexer, .. } = found.def.kind() else {
+            return Err(SchemaError::UnknownIndex { index: index.into() }.into());
+        };
+        if found.state != IndexState::Readable {
+            let (index, state) = (index.into(), found.state.to_string().into());
+            return Err(crate::error::QueryError::NotReadable { index, state }.into());
+        }
+        let space = IndexSpace::new(self, &found.def, catalog.index_prefix(&found.def));
+        let range = self.tenant().layer().indexer(indexer)?.range(&space, arguments)?;
+        let whole = space.whole();
+        if range.start < whole.start || range.end > whole.end {
+            return Err(Error::ReservedKey);
+        }
+        let read = RangeRead {
+            begin: &range.start,
+            end: &range.end,
+            limit: usize::MAX,
+            direction: crate::engine::Direction::Forward,
+            isolation: Isolation::Serializable,
+        };
+        let pairs = self.read_range(read).await?;
+        add_len(&self.tally().entries_read, pairs.len());
+        let keys: Vec<PrimaryKey> = pairs
+            .iter()
+            .map(|(_, key)| PrimaryKey::from_packed(key.to_vec()))
+            .collect();
+        let rows = try_join_all(keys.iter().map(|key| self.get_row(table, key))).await?;
+        let rows: Option<Vec<Row>> = rows.into_iter().collect();
+        rows.ok_or_else(|| Error::corrupt("an index entry without its row"))
+    }
+}

@@ -1,0 +1,125 @@
+//! Watches as streams.
+
+use dust_layer::index::{IndexDef, Signal};
+use dust_layer::migration::{Command, Migration};
+use dust_layer::query::Query;
+use dust_layer::value::FieldValue;
+use dust_layer::{Error, Faults, Isolation, Memory, Tenant};
+use futures_util::{FutureExt, StreamExt};
+
+use crate::fixture::{id_of, insert, migrate, tenant, user, users};
+
+#[tokio::test]
+async fn a_watched_row_is_seen_inserted_changed_split_and_deleted() {
+    let tenant = crate::fixture::splitting(30).await;
+    let table = &users();
+    let key = &table.primary_key([1]).unwrap();
+    let mut stream = tenant.watch_row(table, key);
+    assert_eq!(stream.next().await.unwrap(), None);
+    assert!(stream.next().now_or_never().is_none(), "nothing has changed");
+    insert(&tenant, &[user(2, "Bob", "eng", 1)]).await.unwrap();
+    assert!(stream.next().now_or_never().is_none(), "another row");
+    insert(&tenant, &[user(1, "Ada", "eng", 1)]).await.unwrap();
+    assert_eq!(stream.next().await.unwrap(), Some(user(1, "Ada", "eng", 1)));
+    for notes in ["n".repeat(100), "m".repeat(100)] {
+        let tx = tenant.begin();
+        tx.update(table, key, [("notes", notes.clone())]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap().get(5), &notes.into());
+    }
+    let tx = tenant.begin();
+    tx.delete(table, key).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(stream.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_watched_query_is_read_again_when_its_group_changes() {
+    let tenant = tenant().await;
+    let commands = [
+        Command::create_index("users", users().index(["department"]).unwrap()),
+        Command::create_index(
+            "users",
+            IndexDef::counters("by department", users().index_fields(["department"]).unwrap()).unwrap(),
+        ),
+    ];
+    migrate(&tenant, &[Migration::new(1, commands)]).await.unwrap();
+    let eng = Query::new().equals("department", "eng");
+    let stream = tenant.watch_query(
+        &users(),
+        eng,
+        "by department",
+        &[FieldValue::from("eng")],
+        Signal::Changes,
+    );
+    let mut stream = std::pin::pin!(stream.into_stream());
+    let ids = |rows: Option<Result<Vec<_>, Error>>| rows.unwrap().unwrap().iter().map(id_of).collect::<Vec<_>>();
+    assert!(ids(stream.next().await).is_empty());
+    insert(&tenant, &[user(1, "Ada", "eng", 1)]).await.unwrap();
+    assert_eq!(ids(stream.next().await), [1]);
+    insert(&tenant, &[user(2, "Bob", "law", 1)]).await.unwrap();
+    assert!(stream.next().now_or_never().is_none(), "another group");
+    let tx = tenant.begin();
+    tx.update(&users(), &users().primary_key([2]).unwrap(), [("department", "eng")])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(ids(stream.next().await), [1, 2]);
+    let tx = tenant.begin();
+    tx.delete(&users(), &users().primary_key([1]).unwrap()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(ids(stream.next().await), [2]);
+}
+
+#[tokio::test]
+async fn a_watch_on_a_row_of_a_partition_fires() {
+    use dust_layer::table::Table;
+    use dust_layer::value::FieldType;
+    let sessions = Table::new("sessions")
+        .key(1, "user", FieldType::Text)
+        .key(2, "id", FieldType::Integer)
+        .field(3, "data", FieldType::Text)
+        .build()
+        .unwrap();
+    let tenant = tenant().await;
+    let key = sessions.primary_key([FieldValue::from("ada"), 1.into()]).unwrap();
+    let mut stream = tenant.watch_row(&sessions, &key);
+    assert_eq!(stream.next().await.unwrap(), None);
+    let row = sessions
+        .row::<_, FieldValue>([("user", "ada".into()), ("id", 1.into())])
+        .unwrap();
+    tenant
+        .transact(async |tx| tx.insert(&sessions, &row).await)
+        .await
+        .unwrap();
+    assert_eq!(stream.next().await.unwrap(), Some(row));
+}
+
+#[tokio::test]
+async fn whatever_is_read_can_be_watched_and_a_failure_ends_the_stream() {
+    let faults = Faults::default();
+    let tenant = Tenant::create_or_open(&Memory::with_faults(faults.clone()), "acme", "reading")
+        .await
+        .unwrap();
+    let key = tenant.pack(&("mine",));
+    let watched = key.clone();
+    let stream = tenant.watch_with(move |tx| {
+        let key = watched.clone();
+        async move {
+            let watch = tx.watch(&key)?;
+            Ok((tx.get(&key, Isolation::Serializable).await?, watch))
+        }
+    });
+    let mut stream = std::pin::pin!(stream.into_stream());
+    assert_eq!(stream.next().await.unwrap().unwrap(), None);
+    let tx = tenant.begin();
+    tx.set(&key, b"1").unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), Some(b"1".to_vec()));
+    faults.fail_write(1);
+    let tx = tenant.begin();
+    tx.set(&key, b"2").unwrap();
+    tx.commit().await.unwrap_err();
+    assert!(matches!(stream.next().await, Some(Err(Error::Poisoned { .. }))));
+    assert!(stream.next().await.is_none());
+}
