@@ -4,15 +4,17 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
-use dust_server::{Config, RateLimits, WebhookOptions};
+use dust_server::{ChannelOptions, Config, RateLimits, WebhookOptions};
 use serde::Deserialize;
 
 /// The flags of `serve`; each may come from the environment instead.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Flags {
-    /// A TOML file with `data`, `engine`, `listen`, `body_bytes_max` and the tables `rate_limits` and `webhooks`.
+    /// A TOML file with `data`, `engine`, `listen`, `body_bytes_max` and the tables `rate_limits`, `webhooks` and
+    /// `channels`.
     #[arg(long, env = "DUST_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder of the data; it is made if it is missing.
@@ -50,6 +52,34 @@ struct File {
     rate_limits: Limits,
     #[serde(default)]
     webhooks: Webhooks,
+    #[serde(default)]
+    channels: Channels,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Channels {
+    frame_bytes_max: Option<usize>,
+    idle_timeout_seconds: Option<u64>,
+    queue_events_max: Option<usize>,
+    queue_bytes_max: Option<usize>,
+    snapshot_bytes_max: Option<usize>,
+    origins: Option<Vec<String>>,
+}
+
+impl Channels {
+    fn over(self, usual: ChannelOptions) -> ChannelOptions {
+        let mut options = usual;
+        options.frame_bytes_max = self.frame_bytes_max.unwrap_or(options.frame_bytes_max);
+        options.idle_timeout = self
+            .idle_timeout_seconds
+            .map_or(options.idle_timeout, Duration::from_secs);
+        options.queue_events_max = self.queue_events_max.unwrap_or(options.queue_events_max);
+        options.queue_bytes_max = self.queue_bytes_max.unwrap_or(options.queue_bytes_max);
+        options.snapshot_bytes_max = self.snapshot_bytes_max.unwrap_or(options.snapshot_bytes_max);
+        options.origins = self.origins.unwrap_or(options.origins);
+        options
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,7 +190,8 @@ impl Flags {
         if let Some(bytes) = file.body_bytes_max {
             config = config.with_body_bytes_max(bytes);
         }
-        Ok((engine, config))
+        let channels = file.channels.over(config.channels.clone());
+        Ok((engine, config.with_channels(channels)))
     }
 }
 
@@ -235,6 +266,15 @@ mod tests {
             Flags::default(),
             "data = '/d'\n[webhooks]\nprivate_addresses = true\n"
         ));
+    }
+
+    #[test]
+    fn a_table_bounds_the_sockets() {
+        let text = "data = '/d'\n[channels]\nidle_timeout_seconds = 5\norigins = ['dust.example']\n";
+        let (_, config) = Flags::default().over(file(text)).unwrap();
+        assert_eq!(config.channels.idle_timeout, Duration::from_secs(5));
+        assert_eq!(config.channels.origins, ["dust.example"]);
+        assert_eq!(config.channels.frame_bytes_max, 8_000_000);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use dust_store::Embedded;
@@ -34,7 +34,9 @@ impl Hubs {
     pub(super) fn join(&self, store: &Store, data: &Embedded, config: &ChannelOptions) -> Member {
         // Inserts and removals: nothing is half done when the lock is released.
         let mut hubs = self.by_store.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hub) = hubs.get(&store.id).and_then(Weak::upgrade) {
+        let found = hubs.get(&store.id).and_then(Weak::upgrade);
+        // One that has ended is left by who is still in it.
+        if let Some(hub) = found.filter(|hub| !hub.ring().has_ended) {
             return Member::new(hub);
         }
         hubs.retain(|_, hub| hub.strong_count() > 0);
@@ -49,7 +51,8 @@ impl Hubs {
 pub(super) struct Hub {
     pub(super) topics: Topics,
     ring: Mutex<Ring>,
-    pump: AbortHandle,
+    /// Set as soon as the hub is there, which the pump needs.
+    pump: OnceLock<AbortHandle>,
 }
 
 #[derive(Debug)]
@@ -92,14 +95,17 @@ impl Hub {
             wakers: Vec::new(),
             free: Vec::new(),
         };
-        Arc::new_cyclic(|hub| Self {
+        let hub = Arc::new(Self {
             topics: Topics {
                 name: format!("store:{}", store.full_name()),
                 id: format!("store:{}", store.id),
             },
             ring: Mutex::new(ring),
-            pump: tokio::spawn(pump(Weak::clone(hub), data.clone())).abort_handle(),
-        })
+            pump: OnceLock::new(),
+        });
+        let pump = tokio::spawn(pump(Arc::downgrade(&hub), data.clone()));
+        hub.pump.get_or_init(|| pump.abort_handle());
+        hub
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -119,7 +125,9 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        self.pump.abort();
+        if let Some(pump) = self.pump.get() {
+            pump.abort();
+        }
     }
 }
 

@@ -108,6 +108,9 @@ impl Joined {
             let index = error.conflict().map_or(0, |at| at.op_index);
             let kind = kinds.get(index).filter(|_| error.code().ends_with("_unsupported_op"));
             let mut refusal = refused(&error);
+            if event == BATCH {
+                refusal = Box::new(Refusal::of_batch(&error));
+            }
             refusal.op = kind.map(ToString::to_string);
             refusal
         })?;

@@ -284,6 +284,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
 
     /// Takes what is there for the joined topics, as much as there is room for.
     fn poll_topics(&mut self, cx: &mut Context<'_>) -> Result<bool, Close> {
+        // What a token may no longer see is not sent, even if nobody has said so yet.
+        self.check_token()?;
         let mut told = 0;
         let mut has_moved = false;
         for index in 0..self.topics.len() {
@@ -309,8 +311,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             }
         }
         if told > 0 {
-            // What a token may no longer see is not sent, even if nobody has said so yet.
-            self.check_token()?;
             self.client.shared.channels.counts.told(told);
         }
         if has_moved {

@@ -7,6 +7,7 @@
 
 mod channel;
 mod channel_difference;
+mod channel_process;
 mod channel_replay;
 mod client;
 mod clone;

@@ -12,11 +12,11 @@ use crate::client::{Answer, Request};
 
 const ENTRIES: &str = "/api/stores/local/main/entries";
 
-struct Process {
-    child: Child,
-    address: SocketAddr,
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
     /// The token that the first start prints.
-    token: Option<String>,
+    pub(crate) token: Option<String>,
     _rest: Lines<BufReader<ChildStdout>>,
 }
 
@@ -41,7 +41,7 @@ fn dust(arguments: &[&str]) -> Command {
 }
 
 impl Process {
-    async fn serve(data: &Path) -> Self {
+    pub(crate) async fn serve(data: &Path) -> Self {
         let data = data.to_str().unwrap();
         let command = dust(&["serve", "--data", data, "--listen", "127.0.0.1:0", "--no-rate-limit"]);
         Self::start(command).await
