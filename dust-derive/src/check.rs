@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span};
 use syn::GenericParam;
 
 use crate::case::{self, RenameRule};
 use crate::ctxt::Ctxt;
+use crate::distance::nearest;
 use crate::model::{Field, Fill, Schema, Slug, Storage};
-use crate::syntax::{RawField, RawStruct, SerdeStruct, Sides};
+use crate::syntax::{RawField, RawIndex, RawStruct, SerdeStruct, Sides};
 
 /// The model of `raw`. It is to be used only if `cx` holds no error; `None` where there is nothing to make it of.
 pub(crate) fn check<'a>(cx: &Ctxt, raw: &'a RawStruct<'a>) -> Option<Schema<'a>> {
@@ -28,6 +29,7 @@ pub(crate) fn check<'a>(cx: &Ctxt, raw: &'a RawStruct<'a>) -> Option<Schema<'a>>
         .map(|field| check_field(cx, field, &raw.serde, rule))
         .collect();
     check_names(cx, raw_fields, &fields);
+    let indexes = check_indexes(cx, &raw.indexes, slug.as_ref(), &fields);
     Some(Schema {
         ident: raw.ident,
         vis: raw.vis,
@@ -37,6 +39,7 @@ pub(crate) fn check<'a>(cx: &Ctxt, raw: &'a RawStruct<'a>) -> Option<Schema<'a>>
         storage: raw.storage.value().copied().unwrap_or(Storage::Flat),
         slug: slug?,
         fields,
+        indexes,
         validated: raw.validated,
     })
 }
@@ -296,6 +299,74 @@ fn check_names(cx: &Ctxt, raw: &[RawField<'_>], fields: &[Field<'_>]) {
             );
         }
     }
+}
+
+/// The most fields of an index: what its entries have room for.
+const INDEX_FIELDS_MAX: usize = 8;
+
+/// An index is of stored fields, each once, and so is the index.
+fn check_indexes(cx: &Ctxt, raw: &[RawIndex], slug: Option<&Slug<'_>>, fields: &[Field<'_>]) -> Vec<Vec<usize>> {
+    let mut indexes: Vec<Vec<usize>> = Vec::new();
+    for index in raw {
+        let places: Vec<_> = index
+            .fields
+            .iter()
+            .filter_map(|name| check_index_field(cx, name, slug, fields))
+            .collect();
+        for (at, (name, place)) in index.fields.iter().zip(&places).enumerate() {
+            if places.len() == index.fields.len() && places.iter().take(at).any(|other| other == place) {
+                cx.error(
+                    name.span(),
+                    format_args!("`{name}` is in the index twice: remove one of the two"),
+                );
+            }
+        }
+        if let Some(name) = index.fields.get(INDEX_FIELDS_MAX) {
+            cx.error(
+                name.span(),
+                format_args!("an index has at most {INDEX_FIELDS_MAX} fields: end it before `{name}`"),
+            );
+        }
+        if !places.is_empty() && indexes.contains(&places) {
+            cx.error(index.span, "the same index is given before: keep one of them");
+        }
+        indexes.push(places);
+    }
+    indexes
+}
+
+/// The place of a field that an index names.
+fn check_index_field(cx: &Ctxt, name: &Ident, slug: Option<&Slug<'_>>, fields: &[Field<'_>]) -> Option<usize> {
+    let text = case::field_name(name);
+    let Some((place, field)) = fields.iter().enumerate().find(|(_, field)| field.name == text) else {
+        let known: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
+        let hint = nearest(&text, &known).map(|name| format!(" (did you mean `{name}`?)"));
+        let hint = hint.unwrap_or_default();
+        cx.error(
+            name.span(),
+            format_args!("`{text}` is no field of the struct{hint}: an index lists fields by their names in Rust"),
+        );
+        return None;
+    };
+    if slug.is_some_and(|slug| slug.index == place) {
+        cx.error(
+            name.span(),
+            "every index ends with the slug by itself: remove it, and find a record by its slug with `get`",
+        );
+    } else if field.skipped {
+        cx.error(
+            name.span(),
+            format_args!("`{text}` is not stored, so no record is found by it: remove it from the index or store it"),
+        );
+    } else if field.opaque {
+        cx.error(
+            name.span(),
+            format_args!(
+                "`{text}` has an encoding of its own, which no condition can be compared with: remove it from the index"
+            ),
+        );
+    }
+    Some(place)
 }
 
 /// Where the name of a field is given.

@@ -29,6 +29,8 @@ pub(crate) struct Schema<'a> {
     pub(crate) storage: Storage,
     pub(crate) slug: Slug<'a>,
     pub(crate) fields: Vec<Field<'a>>,
+    /// The places of the fields of each index.
+    pub(crate) indexes: Vec<Vec<usize>>,
     /// Has rules of the `validator` crate.
     pub(crate) validated: bool,
 }

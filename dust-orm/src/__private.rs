@@ -1,6 +1,7 @@
 //! What the expansions of `dust-derive` name. Not part of the public API; it changes without notice.
 
 pub use crate::field::Field;
+pub use crate::index::{IndexDef, Indexed};
 pub use crate::schema::{FieldDef, FieldValue, Schema, Slug, Storage};
 pub use ::validator::ValidationErrors;
 

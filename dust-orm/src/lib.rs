@@ -28,12 +28,13 @@
 //!
 //! # What it is not
 //! No SQL mapper: there are no joins and no ad-hoc queries. A record lies under one path, `prefix/slug`, and is found by
-//! it; what other clients of the same store write there is seen and kept.
+//! it or by a range of an index; what other clients of the same store write there is seen and kept.
 //!
 //! # Map
 //! * [`Schema`], [`Field`], [`Storage`]: what a record is to the library.
 //! * [`Changeset`], [`Errors`]: casting what came from outside, and checking it.
 //! * [`Repo`], [`Batch`], [`Subscription`]: records in and out of a store.
+//! * [`Indexed`], [`Query`]: records found by their fields.
 //! * [`Version`], [`Versioned`], [`Conflict`]: compare-and-swap of whole records.
 //! * [`Error`], [`WriteError`], [`BatchError`]: what can go wrong, and what to do then.
 //!
@@ -53,10 +54,12 @@ struct Readme;
 pub mod __private;
 mod changeset;
 mod codec;
+mod condition;
 #[cfg(feature = "http")]
 mod config;
 mod error;
 mod field;
+mod index;
 pub mod prelude;
 mod repo;
 mod schema;
@@ -64,6 +67,7 @@ mod version;
 
 pub use changeset::{Changeset, Errors, FieldChange, FieldError};
 pub use codec::CastError;
+pub use condition::{Condition, Equals, Ordered, Ranged, Sort};
 #[cfg(feature = "http")]
 pub use config::Config;
 /// Derives [`Schema`] and a handle of each field.
@@ -92,12 +96,14 @@ pub use config::Config;
 /// ```
 pub use dust_derive::DustSchema;
 pub use dust_transport::model::{Event, Op, OpId, Seq, Value};
+pub use dust_transport::query::{Cursor, IndexQuery};
 pub use dust_transport::transport::{Signal, Start, Transport};
 pub use error::{Error, ErrorKind, Outcome, WriteError};
 pub use field::{Field, FieldList, IntoField, ReadAs};
+pub use index::{IndexDef, Indexed};
 pub use repo::{
-    Batch, BatchError, BatchWritten, Change, Delete, Insert, Listener, RawSubscription, RecordStream, Repo,
-    ResyncReason, SlugOf, SubscribeRecords, Subscription, Update,
+    Batch, BatchError, BatchWritten, Change, Delete, Insert, Listener, Query, QueryPage, QueryStart, RawSubscription,
+    RecordStream, Repo, ResyncReason, SlugOf, SubscribeRecords, Subscription, TakesConditions, TakesOrder, Update,
 };
 pub use schema::{FieldDef, FieldValue, Schema, Slug, Storage};
 pub use version::{Conflict, Expected, FieldConflict, Version, Versioned};

@@ -48,6 +48,26 @@ struct Mask {
     clear: bool,
 }
 
+/// What a batch has done to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peek<'d> {
+    /// It holds this now.
+    Written(&'d [u8]),
+    /// Nothing is there now.
+    Cleared,
+    /// Nothing: what was there is there.
+    Untouched,
+}
+
+/// Where a batch has been in a range.
+#[derive(Debug)]
+pub(crate) struct Touched {
+    /// Everything that was in the range has been cleared.
+    pub(crate) is_cleared: bool,
+    /// The keys that were written or cleared, and where cleared ranges begin.
+    pub(crate) keys: Vec<Vec<u8>>,
+}
+
 impl<'t, T: Transaction> Draft<'t, T> {
     pub(crate) fn new(transaction: &'t T, keys: &'t Keyspace, limits: Limits) -> Self {
         Self {
@@ -79,6 +99,11 @@ impl<'t, T: Transaction> Draft<'t, T> {
         self.keys
     }
 
+    /// What the batches before have made of the store.
+    pub(crate) fn transaction(&self) -> &'t T {
+        self.transaction
+    }
+
     /// The bytes that [`flush`](Draft::flush) will write.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -89,6 +114,32 @@ impl<'t, T: Transaction> Draft<'t, T> {
             .range::<[u8], _>(up_to(key))
             .next_back()
             .is_some_and(|(_, mask)| *key < *mask.end)
+    }
+
+    /// What the batch itself has done to a key.
+    pub(crate) fn peek(&self, key: &[u8]) -> Peek<'_> {
+        match self.writes.get(key) {
+            Some(Some(value)) => Peek::Written(value),
+            Some(None) => Peek::Cleared,
+            None if self.is_masked(key) => Peek::Cleared,
+            None => Peek::Untouched,
+        }
+    }
+
+    /// Whether the batch itself has put anything into the range that is still there.
+    pub(crate) fn writes_any(&self, range: &Range<Vec<u8>>) -> bool {
+        self.writes.range(range.clone()).any(|(_, write)| write.is_some())
+    }
+
+    /// Where the batch has been in the range of a subtree.
+    pub(crate) fn touched(&self, range: &Range<Vec<u8>>) -> Touched {
+        let outer = self.masks.range::<[u8], _>(up_to(&range.start)).next_back();
+        let written = self.writes.range(range.clone()).map(|(key, _)| key);
+        let masked = self.masks.range(range.clone()).map(|(begin, _)| begin);
+        Touched {
+            is_cleared: outer.is_some_and(|(_, mask)| mask.clear && mask.end >= range.end),
+            keys: written.chain(masked).cloned().collect(),
+        }
     }
 
     /// Reads one key.
@@ -200,6 +251,18 @@ impl<'t, T: Transaction> Draft<'t, T> {
         }
         self.writes.insert(key, Some(value));
         Ok(())
+    }
+
+    /// Sets the key of an index entry, which is all there is of it.
+    pub(crate) fn set_entry(&mut self, key: Vec<u8>) -> Result<(), Refusal> {
+        if key.len() > self.limits.key_bytes_max {
+            return Err(Refusal::too_large(
+                "an index entry",
+                key.len(),
+                self.limits.key_bytes_max,
+            ));
+        }
+        self.set(key, Vec::new())
     }
 
     /// Clears a key.

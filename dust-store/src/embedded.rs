@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dust_layer::Engine;
 use dust_transport::error::Error;
 use dust_transport::model::{Batch, DeviceId, Entry, Event, FileHash, Path, Seq};
+use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
 use dust_transport::transport::{
     Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
 };
@@ -13,6 +14,7 @@ use futures_core::future::BoxFuture;
 
 use crate::diff::Change;
 use crate::drive::block_on;
+use crate::index::IndexReport;
 use crate::log::Logged;
 use crate::rollback::RolledBack;
 use crate::snapshot::Snapshot;
@@ -321,6 +323,32 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// Compares the entries of an index with the records, in one state of the store. Reads all of both.
+    ///
+    /// # Errors
+    /// `InvalidParams` with `no_index` without the index, `Corrupt` for a leaf that does not decode, and failures of the
+    /// engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn verify_index(&self, definition: &IndexDefinition) -> Result<IndexReport, Error> {
+        self.store.verify_index(definition).await
+    }
+
+    /// Forgets the entries of an index and begins to build it again, as [`ensure_index`](Transport::ensure_index) then goes
+    /// on: the repair of one that [`verify_index`](Self::verify_index) found wrong.
+    ///
+    /// # Errors
+    /// `InvalidParams` with `no_index` without the index, and failures of the engine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the index as it was, or being built.
+    pub async fn rebuild_index(&self, definition: &IndexDefinition) -> Result<IndexStatus, Error> {
+        Arc::clone(&self.store).rebuild_index(definition).await
+    }
+}
+
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embedded")
@@ -353,6 +381,12 @@ trait AnyStore: Send + Sync {
     fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
     fn write(self: Arc<Self>, device: &DeviceId, batch: Batch) -> BoxFuture<'_, Result<Written, Error>>;
     fn subscribe(self: Arc<Self>, subscribe: Subscribe) -> BoxFuture<'static, Result<EventStream, Error>>;
+    fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>>;
+    fn ensure_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<IndexStatus, Error>>;
+    fn rebuild_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<IndexStatus, Error>>;
+    fn drop_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<bool, Error>>;
+    fn verify_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexReport, Error>>;
+    fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>>;
 }
 
 impl<E: Engine> AnyStore for Store<E> {
@@ -427,6 +461,30 @@ impl<E: Engine> AnyStore for Store<E> {
     fn subscribe(self: Arc<Self>, subscribe: Subscribe) -> BoxFuture<'static, Result<EventStream, Error>> {
         Box::pin(async move { Self::subscribe(&self, subscribe).await })
     }
+
+    fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>> {
+        Box::pin(Self::indexes(self))
+    }
+
+    fn ensure_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<IndexStatus, Error>> {
+        Box::pin(async move { Self::ensure_index(&self, definition).await })
+    }
+
+    fn rebuild_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<IndexStatus, Error>> {
+        Box::pin(async move { Self::rebuild_index(&self, definition).await })
+    }
+
+    fn drop_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async move { Self::drop_index(&self, definition).await })
+    }
+
+    fn verify_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexReport, Error>> {
+        Box::pin(Self::verify_index(self, definition))
+    }
+
+    fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
+        Box::pin(Self::query(self, query))
+    }
 }
 
 impl Transport for Embedded {
@@ -437,6 +495,7 @@ impl Transport for Embedded {
     fn capabilities(&self) -> Capabilities {
         let options = self.store.options();
         Capabilities::full()
+            .with_queries(true)
             .with_batch_ops_max(options.batch_ops_max)
             .with_page_leaves_max(options.page_leaves_max)
     }
@@ -463,6 +522,22 @@ impl Transport for Embedded {
 
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {
         Arc::clone(&self.store).subscribe(subscribe)
+    }
+
+    fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>> {
+        self.store.indexes()
+    }
+
+    fn ensure_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexStatus, Error>> {
+        Arc::clone(&self.store).ensure_index(definition)
+    }
+
+    fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
+        Arc::clone(&self.store).drop_index(definition)
+    }
+
+    fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
+        self.store.query(query)
     }
 
     fn read_file<'a>(

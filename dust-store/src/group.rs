@@ -12,6 +12,7 @@ use crate::codec::{Head, Record, Reply};
 use crate::dedup;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt, of_commit};
+use crate::index::{Indexes, undecodable};
 use crate::precondition;
 use crate::retention;
 use crate::rollback::{self, Restored};
@@ -34,6 +35,8 @@ enum Verdict {
     },
     /// The log begins after this sequence number.
     Compacted(u64),
+    /// The indexes are these from now on; `None` if nothing had to be done.
+    Indexed(Option<Indexes>),
     /// A batch had been written before.
     Repeated(Written),
     Refused(Error),
@@ -81,15 +84,13 @@ impl<E: Engine> Store<E> {
         let before = match stored.as_deref().map(Head::decode).transpose() {
             Ok(head) => head.unwrap_or_default(),
             Err(error) => {
-                let refuse =
-                    |_: &Pending| Verdict::Refused(Refusal::corrupt("the head does not decode", error).into_error());
-                let verdicts = group.iter().map(refuse).collect();
-                return Ok(Evaluated {
-                    verdicts,
-                    before: Head::default(),
-                    after: Head::default(),
-                });
+                let refusal = || Refusal::corrupt("the head does not decode", error).into_error();
+                return Ok(refuse_all(group, refusal));
             }
+        };
+        // And whoever defines or builds an index writes the definitions.
+        let Ok(mut indexes) = Indexes::read(transaction, &self.keys, Isolation::Serializable).await? else {
+            return Ok(refuse_all(group, undecodable));
         };
         let now_ms = self.options.clock.now_ms();
         let limits = self.engine.limits();
@@ -102,7 +103,7 @@ impl<E: Engine> Store<E> {
                 _ => Draft::new(transaction, &self.keys, limits),
             };
             let mut moved = after;
-            let verdict = match evaluate_one(&mut draft, pending, &mut moved, now_ms).await {
+            let verdict = match evaluate_one(&mut draft, pending, &indexes, &mut moved, now_ms).await {
                 Ok(verdict) => verdict,
                 Err(Halt::Engine(error)) => return Err(error),
                 Err(Halt::Refused(refusal)) => Verdict::Refused(refusal.into_error()),
@@ -114,6 +115,9 @@ impl<E: Engine> Store<E> {
                 }
                 retention::count_in(draft, &mut moved);
                 after = moved;
+                if let Verdict::Indexed(Some(changed)) = &verdict {
+                    indexes = changed.clone();
+                }
             }
             verdicts.push(verdict);
         }
@@ -149,6 +153,7 @@ impl<E: Engine> Store<E> {
                 Verdict::Refused(error) => Err(error),
                 Verdict::Repeated(written) => Ok(written),
                 Verdict::Compacted(through) => Ok(Written::new([Seq(through)])),
+                Verdict::Indexed(_) => Ok(Written::default()),
                 Verdict::RolledBack { first, ops } => {
                     let seqs = (first..).zip(&ops).map(|(seq, _)| Seq(seq));
                     let written = Written::new(seqs);
@@ -175,6 +180,15 @@ impl<E: Engine> Store<E> {
     }
 }
 
+/// Nothing can be written on what does not read.
+fn refuse_all(group: &[Pending], error: impl Fn() -> Error) -> Evaluated {
+    Evaluated {
+        verdicts: group.iter().map(|_| Verdict::Refused(error())).collect(),
+        before: Head::default(),
+        after: Head::default(),
+    }
+}
+
 /// Keeps the memory of one commit bounded, whatever is queued.
 const GROUP_BYTES_MAX: usize = 64 << 20;
 
@@ -182,6 +196,7 @@ const GROUP_BYTES_MAX: usize = 64 << 20;
 async fn evaluate_one<T: Transaction>(
     draft: &mut Draft<'_, T>,
     pending: &Pending,
+    indexes: &Indexes,
     head: &mut Head,
     now_ms: u64,
 ) -> Result<Verdict, Halt> {
@@ -190,12 +205,14 @@ async fn evaluate_one<T: Transaction>(
         Work::Batch { batch, hashes } => {
             let verdict = evaluate_batch(draft, batch, hashes, &pending.device, head.seq, now_ms).await?;
             if let Verdict::Written { applied, .. } = &verdict {
+                indexes.maintain(draft).await?;
                 head.seq += applied.iter().filter(|applied| takes_seq(applied)).count() as u64;
             }
             Ok(verdict)
         }
         Work::Rollback(target) => {
             let ops = rollback::evaluate(draft, target, &pending.device, head.seq, now_ms).await?;
+            indexes.maintain(draft).await?;
             head.seq += ops.len() as u64;
             Ok(Verdict::RolledBack { first, ops })
         }
@@ -203,6 +220,7 @@ async fn evaluate_one<T: Transaction>(
             retention::fold(draft, head, *through, retention::FOLD_OPS_MAX, now_ms).await?;
             Ok(Verdict::Compacted(head.compacted))
         }
+        Work::Index(work) => Ok(Verdict::Indexed(work.evaluate(draft, indexes).await?)),
     }
 }
 

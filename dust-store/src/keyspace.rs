@@ -10,9 +10,11 @@
 //! | `(FD, "b", hash)` | a file: its size, its media type and who refers to it, [`codec::Blob`](crate::codec::Blob) |
 //! | `(FD, "c", hash, n)` | the content of a file, piece by piece |
 //! | `(FD, "f", store_seq)` | an op id that outlives its op, [`codec::Remembered`](crate::codec::Remembered) |
+//! | `(FD, prefix, "i", index, n, v1 … vn, slug)` | an entry of an index; the prefix is a Unicode string (tuple code `02`) |
+//! | `(FE, "indexes")` | the definitions of the indexes |
 //! | `(FE, "format")` | the version of all this, [`FORMAT`](crate::codec::FORMAT) |
 //!
-//! Every string is a byte string (tuple code `01`). A path holds no NUL, so the key of a leaf is a fixed prefix, the
+//! Every other string is a byte string (tuple code `01`). A path holds no NUL, so the key of a leaf is a fixed prefix, the
 //! bytes of the path and one `00`: the order of keys is the byte order of rendered paths, and what is below `p` lies in
 //! `p/ .. p0`. The bounds of ranges leave the closing `00` out; that changes nothing, as no path holds a byte below 1.
 
@@ -33,6 +35,7 @@ pub(crate) struct Keyspace {
     head: Vec<u8>,
     reply: Vec<u8>,
     format: Vec<u8>,
+    indexes: Vec<u8>,
     tenant: Range<Vec<u8>>,
 }
 
@@ -61,6 +64,7 @@ impl Keyspace {
             head: under(0xFD, b"h"),
             reply: under(0xFD, b"u"),
             format: under(0xFE, b"format"),
+            indexes: under(0xFE, b"indexes"),
             tenant: begin..end,
         }
     }
@@ -81,6 +85,11 @@ impl Keyspace {
     /// The key of the format version.
     pub(crate) fn format(&self) -> &[u8] {
         &self.format
+    }
+
+    /// The key of the definitions of the indexes.
+    pub(crate) fn indexes(&self) -> &[u8] {
+        &self.indexes
     }
 
     /// What all keys of the tenant begin with.

@@ -29,6 +29,7 @@
 //! | `history`, `diff`, `rollback` | states of the past |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `leaf`, `blob`, `precondition`, `apply` | what a batch does, seen before it is committed |
+//! | `index` | indexes of records: definitions, entries, builds, queries |
 //! | `page` | how much is read at once |
 //! | `dedup`, `retention` | how long op ids are remembered, and ops |
 //! | `feed`, `subscription` | the events of what was committed |
@@ -54,6 +55,7 @@ mod error;
 mod feed;
 mod group;
 mod history;
+mod index;
 mod keyspace;
 mod leaf;
 mod list;
@@ -81,6 +83,7 @@ pub use dust_layer::Disk;
 #[cfg(feature = "foundationdb")]
 pub use dust_layer::engine::foundationdb;
 pub use embedded::Embedded;
+pub use index::IndexReport;
 pub use log::Logged;
 pub use name::StoreName;
 pub use options::{Options, Retention};

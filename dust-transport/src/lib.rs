@@ -27,6 +27,7 @@
 //! |---|---|
 //! | [`model`] | paths, patterns, values, entries, ops, events: types without I/O |
 //! | [`transport`] | the trait, and what its calls take and give |
+//! | [`query`] | indexes of records, and queries of them |
 //! | [`error`] | one error type, its kinds and codes |
 //! | `channel` | the frames of a store's channel, and their payloads |
 //! | `http` | `Http`: a store that is reached over HTTP |
@@ -48,6 +49,7 @@ pub mod error;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod model;
+pub mod query;
 #[cfg(feature = "suite")]
 pub mod suite;
 #[cfg(feature = "sync")]

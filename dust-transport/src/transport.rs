@@ -10,6 +10,7 @@ use futures_core::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
 use crate::model::{Batch, Entry, Event, FileHash, FileRef, Lease, Path, Pattern, Seq};
+use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
 
 /// A reactive key-value store, reached somehow: in the process, over HTTP, through a synced replica.
 ///
@@ -109,6 +110,52 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
         );
         Box::pin(std::future::ready(Err(error)))
     }
+
+    /// The indexes of the store, in the order of their definition.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::queries`.
+    fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>> {
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Defines an index unless it is there, does a bounded part of its build, and tells how far it has come. Whoever wants
+    /// to query it calls again until it is readable.
+    ///
+    /// From its definition on every write keeps its entries, by whomever and through whatever it comes. What has been built
+    /// stays: another caller goes on, also after a restart. Two at once build it together.
+    ///
+    /// # Errors
+    /// `InvalidParams` with `too_many_indexes` where the store has as many as it takes; `NotSupported` without
+    /// `Capabilities::queries`.
+    fn ensure_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexStatus, Error>> {
+        let _ = definition;
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Removes an index and all that was kept for it; false if there was none.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::queries`.
+    fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
+        let _ = definition;
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Reads one page of a query: the records that a range of an index names, as they are at one moment.
+    ///
+    /// # Errors
+    /// `InvalidParams`: what [`IndexQuery::check`] refuses; `no_index` without the index, `index_building` before it is
+    /// readable, `invalid_cursor` for a cursor that this store did not give. `NotSupported` without `Capabilities::queries`.
+    fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
+        let _ = query;
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+}
+
+fn no_queries() -> Error {
+    let detail = "what reaches this store has no indexes and no queries";
+    Error::new(ErrorKind::NotSupported, "not_supported", detail)
 }
 
 /// The bytes of a file, in order and in pieces of the store's choice; an `Err` item is its last.
@@ -228,6 +275,8 @@ pub struct Capabilities {
     pub files: bool,
     /// `Lease`, `Renew`, `Release` and fences are there; if not, they are `NotSupported`.
     pub leases: bool,
+    /// There are indexes and queries; if not, `indexes`, `ensure_index`, `drop_index` and `query` are `NotSupported`.
+    pub queries: bool,
     /// Op ids are deduplicated by the store; if not, they are only told to subscribers.
     pub op_ids: bool,
     /// The most ops in one batch.
@@ -515,7 +564,8 @@ pub enum Signal {
 }
 
 impl Capabilities {
-    /// Everything, with batches of 1000 ops and pages of 1000 leaves: what the contract asks of a full store.
+    /// Everything that the wire of Dust has, with batches of 1000 ops and pages of 1000 leaves. Queries are not among it: a
+    /// transport that has them says so by [`with_queries`](Self::with_queries).
     ///
     /// ```
     /// use dust_transport::transport::Capabilities;
@@ -533,6 +583,7 @@ impl Capabilities {
             absent_in_batches: true,
             files: true,
             leases: true,
+            queries: false,
             op_ids: true,
             batch_ops_max: 1000,
             page_leaves_max: 1000,
@@ -592,6 +643,13 @@ impl Capabilities {
     #[must_use]
     pub fn with_leases(mut self, leases: bool) -> Self {
         self.leases = leases;
+        self
+    }
+
+    /// The same but for `queries`.
+    #[must_use]
+    pub fn with_queries(mut self, queries: bool) -> Self {
+        self.queries = queries;
         self
     }
 

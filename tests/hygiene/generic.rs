@@ -1,10 +1,10 @@
 //! Parameters of types and constants; a lifetime is refused (`ui/shape/lifetime.rs`).
 
-use dust_orm::{DustSchema, Field, Schema};
+use dust_orm::{DustSchema, Field, FieldDef, Indexed, Schema};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, DustSchema)]
-#[dust(prefix = "pages")]
+#[dust(prefix = "pages", index("views"), index("footer", "views"))]
 struct Page<S, T: Clone = String, const N: usize = 4>
 where
     T: PartialEq,
@@ -40,6 +40,11 @@ fn a_generic_struct_is_a_schema_where_its_fields_can_be() {
     };
     assert_eq!(page.slug(), "home");
     assert_eq!(prefix::<u8>(), ["pages"]);
+    let [_, by_footer] = Page::<String>::INDEXES else {
+        panic!("two indexes")
+    };
+    let names: Vec<_> = by_footer.fields::<Page<String>>().map(FieldDef::name).collect();
+    assert_eq!(names, ["footer", "views"]);
     assert_eq!(
         super::wire_names::<Page<String, u32, 8>>(),
         ["id", "bodies", "footer", "size", "views"]

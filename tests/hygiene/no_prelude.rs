@@ -4,7 +4,7 @@
 mod bare {
     #[derive(::serde::Serialize, ::serde::Deserialize, ::dust_orm::DustSchema)]
     #[serde(rename_all = "camelCase")]
-    #[dust(prefix = "links", storage = "map")]
+    #[dust(prefix = "links", storage = "map", index(title, read_at))]
     pub(super) struct Link {
         pub(super) slug: ::std::string::String,
         #[dust(required)]
@@ -27,7 +27,7 @@ mod bare {
 }
 
 use bare::{Link, Page};
-use dust_orm::{Schema, Storage};
+use dust_orm::{Indexed, Schema, Storage};
 
 #[test]
 fn compiles_and_keeps_its_table() {
@@ -43,4 +43,5 @@ fn compiles_and_keeps_its_table() {
     );
     assert_eq!((Link::NAME, Link::STORAGE, Link::SLUG_INDEX), ("Link", Storage::Map, 0));
     assert_eq!(Page::<u8>::PREFIX, ["pages"]);
+    assert_eq!(Link::INDEXES.len(), 1);
 }

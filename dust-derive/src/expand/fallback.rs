@@ -23,7 +23,19 @@ pub(crate) fn fallback(raw: &RawStruct<'_>) -> TokenStream {
     let handles = handles(raw.vis, distinct.map(|(name, handle, ty)| (name.as_str(), handle, *ty)));
 
     let (impl_generics, ty_generics, where_clause) = raw.generics.split_for_impl();
-    let own = where_clause.iter().flat_map(|clause| &clause.predicates);
+    let own: Vec<_> = where_clause.iter().flat_map(|clause| &clause.predicates).collect();
+    let indexed = (!raw.indexes.is_empty()).then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __d::Indexed for #ident #ty_generics
+            where
+                #(#own,)*
+                for<'__dust> #ident #ty_generics: __d::Schema,
+            {
+                const INDEXES: &'static [__d::IndexDef] = &[];
+            }
+        }
+    });
     // A bound without a variable is checked here and now, and would be an error for a type that serde's derives refused too; under
     // `for<'__dust>` it waits for a use (https://github.com/rust-lang/rust/issues/48214).
     let body = quote! {
@@ -42,6 +54,7 @@ pub(crate) fn fallback(raw: &RawStruct<'_>) -> TokenStream {
                 ""
             }
         }
+        #indexed
         #[automatically_derived]
         impl #impl_generics #ident #ty_generics #where_clause {
             #handles

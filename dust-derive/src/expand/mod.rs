@@ -40,6 +40,15 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
 
     let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
     let bounds = bounds(schema);
+    let indexed = (!schema.indexes.is_empty()).then(|| {
+        let defs = schema.indexes.iter().map(|places| index_def(places));
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __d::Indexed for #ident #ty_generics #bounds {
+                const INDEXES: &'static [__d::IndexDef] = &[#(#defs),*];
+            }
+        }
+    });
     let body = quote! {
         #[automatically_derived]
         impl #impl_generics __d::Schema for #ident #ty_generics #bounds {
@@ -51,6 +60,7 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
             #slug
             #rules
         }
+        #indexed
         #[automatically_derived]
         impl #impl_generics #ident #ty_generics #where_clause {
             #handles
@@ -89,6 +99,12 @@ fn field_def(field: &Field<'_>) -> TokenStream {
         Fill::Path(path) => quote_spanned!(path.span()=> .default(|| __d::value::<#ty>(&#path()))),
     });
     quote!(#new #serde #wire #required #skip #default)
+}
+
+/// One index, by the places of its fields in the table.
+fn index_def(places: &[usize]) -> TokenStream {
+    let places = places.iter().copied().map(Literal::usize_unsuffixed);
+    quote!(__d::IndexDef::new(&[#(#places),*]))
 }
 
 fn slug(schema: &Schema<'_>) -> TokenStream {

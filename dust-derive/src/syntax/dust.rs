@@ -1,15 +1,16 @@
 //! `#[dust(..)]`.
 
 use proc_macro2::Span;
-use syn::{Attribute, LitStr, Path, Token, bracketed, token};
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Ident, LitStr, Path, Token, bracketed, parenthesized, token};
 
-use super::{RawField, RawStruct, Setting, each_setting, skip_to_comma};
+use super::{RawField, RawIndex, RawStruct, Setting, each_setting, skip_to_comma};
 use crate::attr::Attr;
 use crate::ctxt::Ctxt;
 use crate::distance::nearest;
 use crate::model::{Fill, Storage};
 
-const STRUCT_KEYS: &[&str] = &["prefix", "storage", "crate"];
+const STRUCT_KEYS: &[&str] = &["prefix", "storage", "index", "crate"];
 const FIELD_KEYS: &[&str] = &["slug", "required", "rename", "default", "skip"];
 const STORAGES: &[&str] = &["flat", "map"];
 
@@ -24,6 +25,16 @@ pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut RawStruct<'_>) 
             if let Some(path) = path(cx, setting, "::dust_orm") {
                 raw.krate.set(cx, setting.span, path);
             }
+        }
+        "index" => {
+            let fields = index(cx, setting).unwrap_or_else(|error| {
+                cx.syntax_error(error);
+                Vec::new()
+            });
+            raw.indexes.push(RawIndex {
+                span: setting.span,
+                fields,
+            });
         }
         key if FIELD_KEYS.contains(&key) => {
             cx.error(
@@ -230,6 +241,46 @@ fn prefix_list(cx: &Ctxt, setting: &Setting<'_>) -> syn::Result<Vec<String>> {
         content.parse::<Option<Token![,]>>()?;
     }
     Ok(segments)
+}
+
+/// The names in `index(.., ..)`; none where something is wrong, which is recorded.
+fn index(cx: &Ctxt, setting: &Setting<'_>) -> syn::Result<Vec<Ident>> {
+    if !setting.input.peek(token::Paren) {
+        cx.error(
+            setting.span,
+            "`index` lists the fields of the index: write `index(department, name)`",
+        );
+        return Ok(Vec::new());
+    }
+    let content;
+    parenthesized!(content in setting.input);
+    if content.is_empty() {
+        cx.error(
+            setting.span,
+            "the index has no fields: name those that records are found by, as in `index(department, name)`",
+        );
+    }
+    let mut fields = Vec::new();
+    let mut is_whole = true;
+    while !content.is_empty() {
+        let span = content.span();
+        let field = if content.peek(LitStr) {
+            content.parse::<LitStr>()?.parse_with(Ident::parse_any)
+        } else {
+            content.call(Ident::parse_any)
+        };
+        if field.is_err() || !content.is_empty() && !content.peek(Token![,]) {
+            cx.error(
+                span,
+                "an index lists fields by their names, bare or in quotes: write `index(department, name)`",
+            );
+            is_whole = false;
+        }
+        fields.extend(field);
+        skip_to_comma(&content)?;
+        content.parse::<Option<Token![,]>>()?;
+    }
+    Ok(if is_whole { fields } else { Vec::new() })
 }
 
 fn prefix_segment(cx: &Ctxt, span: Span, text: &str) {

@@ -24,11 +24,18 @@ pub(crate) struct RawStruct<'a> {
     pub(crate) krate: Attr<Path>,
     pub(crate) prefix: Attr<Vec<String>>,
     pub(crate) storage: Attr<Storage>,
+    pub(crate) indexes: Vec<RawIndex>,
     pub(crate) serde: SerdeStruct,
     /// Has a `#[validate(..)]`, here or on a field.
     pub(crate) validated: bool,
     /// `None` for what has no named fields; that is recorded already.
     pub(crate) fields: Option<Vec<RawField<'a>>>,
+}
+
+/// An index as written: the names of its fields.
+pub(crate) struct RawIndex {
+    pub(crate) span: Span,
+    pub(crate) fields: Vec<Ident>,
 }
 
 /// What serde's attributes say of the struct.
@@ -74,6 +81,7 @@ pub(crate) fn parse<'a>(cx: &Ctxt, input: &'a DeriveInput) -> RawStruct<'a> {
         krate: Attr::none("crate"),
         prefix: Attr::none("prefix"),
         storage: Attr::none("storage"),
+        indexes: Vec::new(),
         serde: SerdeStruct {
             rename_all: Attr::none("rename_all"),
             default: false,

@@ -4,6 +4,7 @@ mod batch;
 mod bridge;
 #[cfg(feature = "http")]
 mod connect;
+mod query;
 mod read;
 mod record;
 mod subscribe;
@@ -19,6 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::schema::Schema;
 pub use batch::{Batch, BatchError, BatchWritten};
 pub use bridge::Listener;
+pub use query::{Query, QueryPage, QueryStart, TakesConditions, TakesOrder};
 pub use read::RecordStream;
 pub use subscribe::{Change, RawSubscription, ResyncReason, SubscribeRecords, Subscription};
 pub use write::{Delete, Insert, SlugOf, Update};

@@ -10,6 +10,7 @@ use dust_transport::transport::Transport;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 
+use super::query::Pages;
 use super::record::{Grouping, Leaves, Stored};
 use super::{Repo, prefix, record_path};
 use crate::error::{Error, ErrorKind};
@@ -47,16 +48,26 @@ impl Repo {
         let mut records = Vec::new();
         let mut pages = Records::open(self.transport_arc())?;
         while let Some(page) = pages.next_page().await? {
-            for leaves in page {
-                let slug = leaves.slug().to_owned();
-                match leaves.load() {
-                    Ok(record) => records.push(record),
-                    Err(error) if self.strict => return Err(error),
-                    Err(error) => tracing::warn!(schema = S::NAME, slug, %error, "skipping a stored record"),
-                }
-            }
+            self.load_into(&mut records, page)?;
         }
         Ok(records)
+    }
+
+    /// Loads records; one that does not load is skipped, or on a strict Repo an error.
+    pub(super) fn load_into<S: Schema>(
+        &self,
+        records: &mut Vec<S>,
+        stored: impl IntoIterator<Item = Leaves<S>>,
+    ) -> Result<(), Error> {
+        for leaves in stored {
+            let slug = leaves.slug().to_owned();
+            match leaves.load() {
+                Ok(record) => records.push(record),
+                Err(error) if self.strict => return Err(error),
+                Err(error) => tracing::warn!(schema = S::NAME, slug, %error, "skipping a stored record"),
+            }
+        }
+        Ok(())
     }
 
     /// Every record of a schema, page by page underneath: memory is bounded by one page and one record.
@@ -90,7 +101,7 @@ impl Repo {
     /// # }
     /// ```
     pub fn stream<S: Schema>(&self) -> RecordStream<S> {
-        RecordStream::new(Records::open(self.transport_arc()))
+        RecordStream::new(Records::open(self.transport_arc()).map(Source::All))
     }
 
     /// The record with a slug, or `None`.
@@ -274,9 +285,24 @@ impl<S: Schema> Records<S> {
     }
 }
 
-type NextPage<S> = BoxFuture<'static, (Records<S>, Result<Option<Vec<Leaves<S>>>, Error>)>;
+/// Where the records of a stream come from.
+pub(super) enum Source<S> {
+    All(Records<S>),
+    Query(Pages<S>),
+}
 
-/// The stream of [`Repo::stream`].
+impl<S: Schema> Source<S> {
+    async fn next_page(&mut self) -> Result<Option<Vec<Leaves<S>>>, Error> {
+        match self {
+            Self::All(records) => records.next_page().await,
+            Self::Query(pages) => pages.next_page().await,
+        }
+    }
+}
+
+type NextPage<S> = BoxFuture<'static, (Source<S>, Result<Option<Vec<Leaves<S>>>, Error>)>;
+
+/// The stream of [`Repo::stream`] and of [`Query::stream`](super::Query::stream).
 ///
 /// # Example
 /// ```
@@ -303,16 +329,16 @@ pub struct RecordStream<S> {
 }
 
 enum State<S> {
-    Idle(Records<S>),
+    Idle(Source<S>),
     Reading(NextPage<S>),
     Failed(Option<Error>),
     Ended,
 }
 
 impl<S: Schema> RecordStream<S> {
-    fn new(records: Result<Records<S>, Error>) -> Self {
-        let state = match records {
-            Ok(records) => State::Idle(records),
+    pub(super) fn new(source: Result<Source<S>, Error>) -> Self {
+        let state = match source {
+            Ok(source) => State::Idle(source),
             Err(error) => State::Failed(Some(error)),
         };
         Self {
@@ -332,18 +358,18 @@ impl<S: Schema> Stream for RecordStream<S> {
                 return Poll::Ready(Some(leaves.load()));
             }
             this.state = match std::mem::replace(&mut this.state, State::Ended) {
-                State::Idle(mut records) => State::Reading(Box::pin(async move {
-                    let page = records.next_page().await;
-                    (records, page)
+                State::Idle(mut source) => State::Reading(Box::pin(async move {
+                    let page = source.next_page().await;
+                    (source, page)
                 })),
                 State::Reading(mut reading) => match reading.as_mut().poll(context) {
                     Poll::Pending => {
                         this.state = State::Reading(reading);
                         return Poll::Pending;
                     }
-                    Poll::Ready((records, Ok(Some(page)))) => {
+                    Poll::Ready((source, Ok(Some(page)))) => {
                         this.ready = page.into();
-                        State::Idle(records)
+                        State::Idle(source)
                     }
                     Poll::Ready((_, Ok(None))) => State::Ended,
                     Poll::Ready((_, Err(error))) => State::Failed(Some(error)),

@@ -7,6 +7,7 @@ mod changeset;
 mod codec;
 #[cfg(feature = "http")]
 mod http;
+mod query;
 mod record;
 mod repo;
 mod subscribe;

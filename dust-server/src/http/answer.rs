@@ -133,7 +133,15 @@ fn is_wire_code(code: &str) -> bool {
         || code.starts_with("if_absent_")
         || matches!(
             code,
-            "invalid_params" | "invalid_pattern_for_prefixes" | "unsupported_select"
+            "invalid_params"
+                | "invalid_pattern_for_prefixes"
+                | "unsupported_select"
+                | "no_index"
+                | "index_building"
+                | "too_many_indexes"
+                | "invalid_index"
+                | "invalid_query"
+                | "invalid_cursor"
         )
 }
 

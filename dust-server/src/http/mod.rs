@@ -12,6 +12,7 @@ mod extension;
 mod files;
 mod guard;
 mod import;
+mod index;
 mod list;
 mod log;
 mod openapi;
@@ -50,6 +51,11 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/stores/{org}/{store}/diff", get(diff::diff))
         .route("/api/stores/{org}/{store}/export", get(export::export))
         .route("/api/stores/{org}/{store}/import", post(import::import))
+        .route(
+            "/api/stores/{org}/{store}/indexes",
+            get(index::list).post(index::ensure).delete(index::drop),
+        )
+        .route("/api/stores/{org}/{store}/query", post(index::query))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
         .route(

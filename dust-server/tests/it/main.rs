@@ -21,6 +21,7 @@ mod node;
 mod openapi;
 mod over_http;
 mod process;
+mod query;
 mod receiver;
 mod replay;
 mod slow;

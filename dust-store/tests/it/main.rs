@@ -17,6 +17,7 @@ mod file;
 mod follow;
 mod gate;
 mod history;
+mod index;
 mod input;
 mod lease;
 mod model;

@@ -70,6 +70,12 @@ impl Address {
         ))
     }
 
+    /// What is at a fixed name below the store.
+    pub(super) fn of_store(&self, below: &str) -> Result<Url, Error> {
+        let store = self.entries.strip_suffix("/entries").unwrap_or(&self.entries);
+        parse(&format!("{store}{below}"))
+    }
+
     /// `/entries`, or what is at a fixed name below it.
     pub(super) fn route(&self, below: &str) -> Result<Url, Error> {
         parse(&format!("{}{below}", self.entries))

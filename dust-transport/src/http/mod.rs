@@ -9,6 +9,7 @@ mod exchange;
 mod failure;
 mod file;
 mod option;
+mod query;
 mod read;
 mod write;
 
@@ -20,6 +21,7 @@ use futures_core::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
 use crate::model::{Batch, Entry, Extension, FileHash, Path};
+use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
 use crate::transport::{Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written};
 use address::Address;
 use discovery::Known;
@@ -55,6 +57,10 @@ pub use option::{Discovery, HttpOptions, Retry};
 ///   `Precondition::Absent` among several ops; of subtree preconditions there is what the next section but one says.
 /// * Op ids are sent as `x-request-id`. The hosted service does not deduplicate by them; see
 ///   [`HttpOptions::op_ids_are_deduplicated`].
+///
+/// # Queries
+/// They are there with the extension `queries`, which the server is asked for before the first of them; without it they are
+/// `NotSupported`.
 ///
 /// # Files
 /// A file can be read and not put, so `Capabilities::files` is false. It is found by its hash in any store that the token may
@@ -197,6 +203,7 @@ impl Transport for Http {
             .with_absent_in_batches(extensions.contains(Extension::AbsentInBatches))
             .with_files(false)
             .with_leases(false)
+            .with_queries(extensions.contains(Extension::Queries))
             .with_op_ids(self.op_ids_are_deduplicated())
             .with_batch_ops_max(write::OPS_MAX)
             .with_page_leaves_max(read::ITEMS_MAX)
@@ -228,6 +235,22 @@ impl Transport for Http {
         range: FileRange,
     ) -> BoxFuture<'a, Result<Option<FileContent>, Error>> {
         Box::pin(self.open_file(hash, range))
+    }
+
+    fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>> {
+        Box::pin(self.list_indexes())
+    }
+
+    fn ensure_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexStatus, Error>> {
+        Box::pin(self.ensure_one_index(definition))
+    }
+
+    fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(self.drop_one_index(definition))
+    }
+
+    fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
+        Box::pin(self.query_page(query))
     }
 
     fn subscribe(&self, _: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {

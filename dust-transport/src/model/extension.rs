@@ -18,6 +18,8 @@ pub enum Extension {
     AbsentInBatches,
     /// An op id is committed once; this needs no header.
     OpIds,
+    /// There are indexes and queries, at routes of their own; this needs no header.
+    Queries,
     /// `if_subtree` counts in the ops of a batch, and `If-Match` of a DELETE and of a PUT of a map compares the whole
     /// subtree.
     SubtreePreconditions,
@@ -44,9 +46,10 @@ impl Extension {
     pub const HEADER: &'static str = "dust-extensions";
 
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AbsentInBatches,
         Self::OpIds,
+        Self::Queries,
         Self::SubtreePreconditions,
         Self::ValueOps,
     ];
@@ -57,6 +60,7 @@ impl Extension {
         match self {
             Self::AbsentInBatches => "absent_in_batches",
             Self::OpIds => "op_ids",
+            Self::Queries => "queries",
             Self::SubtreePreconditions => "subtree_preconditions",
             Self::ValueOps => "value_ops",
         }
@@ -74,13 +78,14 @@ impl Extension {
             Self::OpIds => 2,
             Self::SubtreePreconditions => 4,
             Self::ValueOps => 8,
+            Self::Queries => 16,
         }
     }
 }
 
 impl Extensions {
     /// Every extension.
-    pub const ALL: Self = Self(15);
+    pub const ALL: Self = Self(31);
 
     /// Reads names that are separated by commas; an unknown one is the error.
     ///

@@ -48,6 +48,7 @@ pub mod lease;
 pub mod list;
 pub mod precondition;
 mod probe;
+pub mod query;
 pub mod read;
 pub mod subscribe;
 pub mod value;
@@ -155,6 +156,12 @@ macro_rules! __transport_promises {
             list::prefix_pages_count_leaves,
             list::prefixes_need_a_base,
             list::limits_are_as_declared,
+            query::queries_give_records_in_order,
+            query::values_have_one_order,
+            query::every_write_keeps_the_index,
+            query::query_pages_give_every_record_once,
+            query::indexes_come_and_go,
+            query::unsupported_queries_are_refused,
             subscribe::from_the_first_op,
             subscribe::from_a_past_op,
             subscribe::from_now,

@@ -15,7 +15,7 @@ use common::Common;
 
 use super::answer::json_text;
 use super::{
-    batch, clone, diff, entries, export, extension, files, import, list, log, status, stores, tokens, webhooks,
+    batch, clone, diff, entries, export, extension, files, import, index, list, log, status, stores, tokens, webhooks,
 };
 pub(super) use shape::*;
 
@@ -55,6 +55,10 @@ pub(super) use shape::*;
         status::subscribe,
         status::watch,
         files::read,
+        index::list,
+        index::ensure,
+        index::drop,
+        index::query,
         tokens::list,
         tokens::create,
         tokens::revoke,
@@ -75,6 +79,7 @@ pub(super) use shape::*;
         (name = "entries", description = "What a store holds."),
         (name = "stores", description = "Which stores there are, and whole stores at once."),
         (name = "files", description = "The content of files."),
+        (name = "queries", description = "Records found by their fields. The original has none of this."),
         (name = "tokens", description = "Who may do what."),
         (name = "webhooks", description = "Who is told of what is written."),
         (name = "server", description = "The server itself."),

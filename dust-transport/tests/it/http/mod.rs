@@ -6,6 +6,7 @@ mod discovery;
 mod failure;
 mod fault;
 mod file;
+mod query;
 mod read;
 mod replay;
 mod server;

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "the derived descriptions are used, and no value is ever made")]
 
 mod entry;
+mod index;
 mod store;
 mod token;
 mod webhook;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::control::Scope;
 pub(in crate::http) use entry::*;
+pub(in crate::http) use index::*;
 pub(in crate::http) use store::*;
 pub(in crate::http) use token::*;
 pub(in crate::http) use webhook::*;
@@ -115,7 +117,7 @@ pub(in crate::http) struct Done {
 
 /// What the server does, and how much.
 #[derive(ToSchema)]
-#[schema(example = json!({ "extensions": ["absent_in_batches", "op_ids", "subtree_preconditions", "value_ops"], "limits": { "batch_ops": 1000, "page_leaves": 1000, "body_bytes": 8_000_000 } }))]
+#[schema(example = json!({ "extensions": ["absent_in_batches", "op_ids", "queries", "subtree_preconditions", "value_ops"], "limits": { "batch_ops": 1000, "page_leaves": 1000, "body_bytes": 8_000_000 } }))]
 pub(in crate::http) struct Capabilities {
     extensions: Vec<ExtensionName>,
     limits: Limits,

@@ -1,0 +1,118 @@
+//! Whether an index holds what it should.
+
+use dust_layer::{Engine, Isolation, Transaction};
+use dust_transport::error::Error;
+use dust_transport::query::IndexDefinition;
+
+use super::build::no_index;
+use super::definition::Indexes;
+use super::{entry, field};
+use crate::draft::{PAGE_PAIRS, read, successor};
+use crate::error::{Halt, of_read};
+use crate::history::pause;
+use crate::store::Store;
+
+/// What a check of an index came to.
+///
+/// ```
+/// use dust_transport::model::{Op, Path, Value};
+/// use dust_transport::query::IndexDefinition;
+/// use dust_transport::transport::Transport;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_transport::error::Error> {
+/// let store = dust_store::Embedded::memory();
+/// let by_name = IndexDefinition::new(Path::parse("users")?, [Path::parse("name")?])?;
+/// store.ensure_index(&by_name).await?;
+/// store.write(Op::set(Path::parse("users/ada/name")?, "Ada").into()).await?;
+/// let report = store.verify_index(&by_name).await?;
+/// assert!(report.is_clean() && report.records == 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexReport {
+    /// How many records the index should have: those below its prefix; while it is being built, those that it has come to.
+    pub records: u64,
+    /// How many of them have no entry, or another than they should.
+    pub missing: u64,
+    /// How many entries no record has.
+    pub stale: u64,
+}
+
+impl IndexReport {
+    /// Whether the entries are those of the records, and no others.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.missing == 0 && self.stale == 0
+    }
+}
+
+impl<E: Engine> Store<E> {
+    /// Compares the entries of an index with the records, in one state of the store.
+    pub(crate) async fn verify_index(&self, definition: &IndexDefinition) -> Result<IndexReport, Error> {
+        let transaction = self.engine.begin();
+        let indexes = Indexes::read(&transaction, &self.keys, Isolation::Snapshot).await;
+        let indexes = indexes.map_err(of_read)??;
+        let index = indexes.find(definition).ok_or_else(|| no_index(definition))?;
+        let report = self.compare(&transaction, index).await;
+        report.map_err(|halt| match halt {
+            Halt::Refused(refusal) => refusal.into_error(),
+            Halt::Engine(error) => of_read(error),
+        })
+    }
+
+    async fn compare(
+        &self,
+        transaction: &E::Transaction,
+        index: &super::definition::Index,
+    ) -> Result<IndexReport, Halt> {
+        let (prefix, fields) = (index.definition.prefix(), index.definition.fields());
+        let mut report = IndexReport::default();
+        let (mut after, mut is_last) = (None, false);
+        while !is_last {
+            let scanned = field::scan(transaction, &self.keys, prefix, fields, after.as_deref()).await?;
+            for (slug, values) in &scanned.records {
+                let key = entry::key(&index.base, values.iter().map(Vec::as_slice), slug);
+                let found = transaction.get(&key, Isolation::Snapshot).await?;
+                let is_expected = index.has_reached(slug);
+                report.records += u64::from(is_expected);
+                report.missing += u64::from(is_expected && found.is_none());
+            }
+            is_last = scanned.after.is_none();
+            after = scanned.after;
+            pause().await;
+        }
+        let range = entry::range(&index.base);
+        let mut start = range.start;
+        loop {
+            let page = transaction.get_range(read(&start, &range.end, PAGE_PAIRS)).await?;
+            for (key, _) in &page {
+                report.stale += u64::from(!self.is_right(transaction, index, key).await?);
+            }
+            pause().await;
+            match page.last_key() {
+                Some(last) if page.more() => start = successor(last),
+                _ => return Ok(report),
+            }
+        }
+    }
+
+    /// Whether the record that the entry names has these values.
+    async fn is_right(
+        &self,
+        transaction: &E::Transaction,
+        index: &super::definition::Index,
+        key: &[u8],
+    ) -> Result<bool, Halt> {
+        let (prefix, fields) = (index.definition.prefix(), index.definition.fields());
+        let Some(slug) = entry::slug(key, &index.base, fields.len()) else {
+            return Ok(false);
+        };
+        let record = format!("{prefix}/{slug}");
+        let values = field::committed(transaction, &self.keys, &record, fields).await?;
+        let expected = values.map(|values| entry::key(&index.base, values.iter().map(Vec::as_slice), slug));
+        Ok(expected.as_deref() == Some(key))
+    }
+}

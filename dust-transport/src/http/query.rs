@@ -1,0 +1,98 @@
+//! Indexes and queries, on servers that have them.
+
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::Http;
+use super::body::{EntryBody, path_of, read, write};
+use super::exchange::{Effect, Request};
+use crate::error::{Error, ErrorKind};
+use crate::model::Extension;
+use crate::query::{Cursor, FoundRecord, IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+
+#[derive(Deserialize)]
+struct IndexesBody {
+    indexes: Vec<IndexStatus>,
+}
+
+#[derive(Deserialize)]
+struct DroppedBody {
+    dropped: bool,
+}
+
+#[derive(Deserialize)]
+struct QueryPageBody<'a> {
+    #[serde(borrow)]
+    records: Vec<RecordBody<'a>>,
+    next: Option<Cursor>,
+}
+
+#[derive(Deserialize)]
+struct RecordBody<'a> {
+    path: String,
+    #[serde(borrow)]
+    entries: Vec<EntryBody<'a>>,
+}
+
+impl Http {
+    /// Refuses what the server does not know, in its own words rather than by what it answers.
+    async fn needs_queries(&self) -> Result<(), Error> {
+        if self.extensions().await.contains(Extension::Queries) {
+            return Ok(());
+        }
+        let detail = "this server has no indexes and no queries";
+        Err(Error::new(ErrorKind::NotSupported, "not_supported", detail))
+    }
+
+    async fn answered(&self, request: Request) -> Result<Vec<u8>, Error> {
+        let answer = self.inner.exchange.send(request).await?;
+        match answer.status {
+            200 => Ok(answer.body),
+            _ => Err(self.inner.exchange.refusal(&answer, None)),
+        }
+    }
+
+    pub(super) async fn list_indexes(&self) -> Result<Vec<IndexStatus>, Error> {
+        self.needs_queries().await?;
+        let request = Request::read(Method::GET, self.inner.address.of_store("/indexes")?);
+        Ok(read::<IndexesBody>(&self.answered(request).await?)?.indexes)
+    }
+
+    /// A change of an index; done twice it is done once.
+    async fn change_index(&self, method: Method, definition: &IndexDefinition) -> Result<Vec<u8>, Error> {
+        self.needs_queries().await?;
+        let mut request = Request::write(method, self.inner.address.of_store("/indexes")?).json(write(definition)?);
+        request.effect = Effect::Settled;
+        self.answered(request).await
+    }
+
+    pub(super) async fn ensure_one_index(&self, definition: &IndexDefinition) -> Result<IndexStatus, Error> {
+        read(&self.change_index(Method::POST, definition).await?)
+    }
+
+    pub(super) async fn drop_one_index(&self, definition: &IndexDefinition) -> Result<bool, Error> {
+        Ok(read::<DroppedBody>(&self.change_index(Method::DELETE, definition).await?)?.dropped)
+    }
+
+    pub(super) async fn query_page(&self, query: &IndexQuery) -> Result<QueryPage, Error> {
+        query.check()?;
+        self.needs_queries().await?;
+        let request = Request::read(Method::POST, self.inner.address.of_store("/query")?).json(write(query)?);
+        let body = self.answered(request).await?;
+        let body: QueryPageBody<'_> = read(&body)?;
+        let record = |record: RecordBody<'_>| {
+            Ok(FoundRecord {
+                path: path_of(&record.path)?,
+                entries: record
+                    .entries
+                    .into_iter()
+                    .map(|entry| entry.into_entry(None))
+                    .collect::<Result<_, _>>()?,
+            })
+        };
+        Ok(QueryPage {
+            records: body.records.into_iter().map(record).collect::<Result<_, Error>>()?,
+            next: body.next,
+        })
+    }
+}

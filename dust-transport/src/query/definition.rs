@@ -1,0 +1,131 @@
+//! What an index is, and how far it has come.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::model::Path;
+
+/// The definition of an index: the records below a prefix, by the values at some paths below each of them.
+///
+/// Two definitions of one prefix and the same fields in the same order are one index.
+///
+/// ```
+/// use dust_transport::query::IndexDefinition;
+///
+/// let index = IndexDefinition::new("users".parse()?, ["department".parse()?, "address/city".parse()?])?;
+/// assert_eq!(index.to_string(), "users by department, address/city");
+/// let none = IndexDefinition::new("users".parse()?, []).unwrap_err();
+/// assert_eq!(none.code(), "invalid_index");
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct IndexDefinition {
+    prefix: Path,
+    fields: Vec<Path>,
+}
+
+#[derive(Deserialize)]
+struct Unchecked {
+    prefix: Path,
+    fields: Vec<Path>,
+}
+
+impl TryFrom<Unchecked> for IndexDefinition {
+    type Error = Error;
+
+    fn try_from(given: Unchecked) -> Result<Self, Error> {
+        Self::new(given.prefix, given.fields)
+    }
+}
+
+impl IndexDefinition {
+    /// The most fields of an index.
+    pub const FIELDS_MAX: usize = 8;
+
+    /// An index of the records below a prefix, by these fields.
+    ///
+    /// # Errors
+    /// `InvalidParams` with `invalid_index` for no field, for more than [`FIELDS_MAX`](Self::FIELDS_MAX), and for the same
+    /// field twice.
+    pub fn new(prefix: Path, fields: impl IntoIterator<Item = Path>) -> Result<Self, Error> {
+        let fields: Vec<Path> = fields.into_iter().collect();
+        let refuse = |detail| Err(Error::new(ErrorKind::InvalidParams, "invalid_index", detail));
+        if fields.is_empty() {
+            return refuse("an index has at least one field");
+        }
+        if fields.len() > Self::FIELDS_MAX {
+            return refuse("an index has at most 8 fields");
+        }
+        let is_repeated = |(at, field)| fields.iter().take(at).any(|other| other == field);
+        if fields.iter().enumerate().any(is_repeated) {
+            return refuse("a field is in an index once");
+        }
+        Ok(Self { prefix, fields })
+    }
+
+    /// What the records lie below.
+    #[must_use]
+    pub fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// The paths of the fields below a record, in the order of the index.
+    #[must_use]
+    pub fn fields(&self) -> &[Path] {
+        &self.fields
+    }
+}
+
+impl fmt::Display for IndexDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by ", self.prefix)?;
+        for (at, field) in self.fields.iter().enumerate() {
+            write!(f, "{}{field}", if at == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// How far an index has come.
+///
+/// ```
+/// use dust_transport::query::IndexState;
+///
+/// assert_ne!(IndexState::Building { records: 1000 }, IndexState::Readable);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum IndexState {
+    /// Every write keeps its entries, and the records that were there before are being added.
+    Building {
+        /// How many of those have been added.
+        records: u64,
+    },
+    /// It answers queries.
+    Readable,
+}
+
+/// An index of a store.
+///
+/// ```
+/// use dust_transport::query::{IndexDefinition, IndexState, IndexStatus};
+///
+/// let definition = IndexDefinition::new("users".parse()?, ["name".parse()?])?;
+/// let status = IndexStatus { definition, state: IndexState::Building { records: 7 } };
+/// let json = dust_transport::model::Value::from_serialize(&status)?;
+/// assert_eq!(json.json(), r#"{"prefix":"users","fields":["name"],"state":"building","records":7}"#);
+/// # Ok::<(), dust_transport::error::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexStatus {
+    /// What it is.
+    #[serde(flatten)]
+    pub definition: IndexDefinition,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub state: IndexState,
+}
