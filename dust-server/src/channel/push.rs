@@ -112,6 +112,10 @@ impl Joined {
                 refusal = Box::new(Refusal::of_batch(&error));
             }
             refusal.op = kind.map(ToString::to_string);
+            if let (BATCH, Some(at)) = (event, error.conflict()) {
+                refusal.op_index = Some(at.op_index);
+                refusal.path = Some(at.path.as_str().to_owned());
+            }
             refusal
         })?;
         let seq = written.seqs.last().copied().filter(|seq| seq.0 > 0);

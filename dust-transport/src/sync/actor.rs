@@ -301,15 +301,10 @@ impl Actor {
                 self.shared.set_state(ConnectionState::CatchingUp);
                 Ok(())
             }
-            Reply::Error(refusal) => {
-                let error = refusal.into_error();
-                match error.kind() {
-                    ErrorKind::Unauthorized | ErrorKind::NotImplemented | ErrorKind::NotSupported => {
-                        Err(Break::End(EndReason::from(&error)))
-                    }
-                    _ => Err(Break::Again(error.retry_after())),
-                }
-            }
+            Reply::Error(refusal) => match Refused::of(refusal.into_error()) {
+                Refused::Fatal(error) => Err(Break::End(EndReason::from(&error))),
+                Refused::Later(wait) => Err(Break::Again(wait)),
+            },
         }
     }
 

@@ -56,6 +56,16 @@ fn refuse(kind: ErrorKind, code: &'static str, detail: &'static str) -> Refused 
     Refused::Fatal(Error::new(kind, code, detail))
 }
 
+impl Refused {
+    /// What an error means for the next attempt.
+    pub(super) fn of(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Unauthorized | ErrorKind::NotImplemented | ErrorKind::NotSupported => Self::Fatal(error),
+            _ => Self::Later(error.retry_after()),
+        }
+    }
+}
+
 impl Endpoint {
     pub(super) fn new(options: &SyncOptions) -> Result<Self, Error> {
         let invalid = |detail| Error::new(ErrorKind::InvalidParams, "invalid_base_url", detail);

@@ -11,12 +11,9 @@ use super::shared::Shared;
 use super::socket::{Refused, Socket, lost};
 use super::{EndReason, unnamed};
 use crate::channel::{self, CATCH_UP_COMPLETE, EVENT, Frame, JOIN, JoinRequest, REPLY, Reply, SNAPSHOT, Snapshot};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::model::{Event, Seq};
 use crate::transport::{EventStream, Interest, Signal, Start, Subscribe};
-
-/// How often reading the log is tried before the subscription fails.
-const ATTEMPTS_MAX: u32 = 8;
 
 struct Subscription {
     shared: Arc<Shared>,
@@ -147,7 +144,7 @@ impl Subscription {
     /// Goes on with the log: with its next event, or from the start if the connection broke.
     async fn read_log(&mut self) {
         let fetched = match &mut self.fetch {
-            Some(fetch) => fetch.next().await.map_err(|error| Refused::Later(error.retry_after())),
+            Some(fetch) => fetch.next().await.map_err(Refused::of),
             None => match Fetch::open(&self.shared, self.last).await {
                 Ok(fetch) => {
                     self.fetch = Some(fetch);
@@ -169,19 +166,12 @@ impl Subscription {
                 self.catch_up(self.last);
             }
             Err(Refused::Fatal(error)) => self.end(error),
-            Err(Refused::Later(_)) if self.attempt >= ATTEMPTS_MAX => {
-                self.end(Error::new(
-                    ErrorKind::Network,
-                    "log_unreachable",
-                    "the log could not be read",
-                ));
-            }
             Err(Refused::Later(asked)) => {
                 self.fetch = None;
                 let options = &self.shared.options;
                 let wait = options.wait(self.attempt) + asked.unwrap_or_default();
                 options.pass(wait).await;
-                self.attempt += 1;
+                self.attempt = self.attempt.saturating_add(1);
             }
         }
     }
