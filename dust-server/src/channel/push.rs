@@ -22,8 +22,8 @@ use crate::control::{Scope, Store, Token};
 /// What a request came to: the response, and the op that it committed, if that is one.
 pub(super) type Outcome = (Value, Option<Seq>);
 
-/// The part of a joined topic that a request needs.
-#[derive(Debug, Clone)]
+/// Who joined which store: what requests need of a topic.
+#[derive(Debug)]
 pub(super) struct Joined {
     pub(super) client: Arc<Client>,
     pub(super) store: Store,
@@ -31,13 +31,8 @@ pub(super) struct Joined {
 }
 
 /// Begins to answer a request on a joined topic.
-pub(super) fn answer(client: &Arc<Client>, joined: &Subscription, frame: Frame) -> Work {
-    let id = joined.id;
-    let at = Joined {
-        client: Arc::clone(client),
-        store: joined.store.clone(),
-        data: joined.data.clone(),
-    };
+pub(super) fn answer(joined: &Subscription, frame: Frame) -> Work {
+    let (id, at) = (joined.id, Arc::clone(&joined.at));
     // What is checked is checked in the order in which it was asked for, and before anything is awaited.
     let write = match frame.event.as_str() {
         WRITE => Some(at.write(&frame.payload)),
@@ -253,9 +248,11 @@ async fn try_join(client: &Arc<Client>, frame: &Frame, id: u64) -> Answered<(Sub
         id,
         topic: frame.topic.clone(),
         join_ref: frame.join_ref.clone(),
-        store,
-        data,
-        codec: client.codec,
+        at: Arc::new(Joined {
+            client: Arc::clone(client),
+            store,
+            data,
+        }),
         member,
         gate: channels.snapshots.clone(),
         after: after.map_or(head, |after| after.min(head)),

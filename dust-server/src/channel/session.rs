@@ -150,7 +150,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         let wire = self.socket.get_mut();
         wire.shutdown().await?;
-        let mut rest = [0; READ_BYTES];
+        // Not in the task, which would be so much larger all the time.
+        let mut rest = vec![0; READ_BYTES];
         while wire.read(&mut rest).await? > 0 {}
         Ok(())
     }
@@ -418,7 +419,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             let id = joined.id;
             return self.later(reply, Change::Leave(id));
         }
-        let work = push::answer(&self.client, joined, frame);
+        let work = push::answer(joined, frame);
         self.begin(work, bytes);
     }
 
@@ -459,7 +460,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     fn check_stores(&mut self) {
         let control = &self.client.shared.control;
         for joined in &mut self.topics {
-            if !control.is_active(joined.store.id)
+            if !control.is_active(joined.at.store.id)
                 && let Some(frame) = joined.close()
             {
                 self.socket.get_mut().push(frame);
@@ -487,7 +488,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         let mut at = stuck_at.map_or(idle_at, |stuck_at| stuck_at.min(idle_at));
         let ends: Option<Timestamp> = self.client.token.expires_at;
-        if ends.is_some() || self.topics.iter().any(|joined| joined.store.expires_at.is_some()) {
+        if ends.is_some() || self.topics.iter().any(|joined| joined.at.store.expires_at.is_some()) {
             self.check_stores();
             self.check_token()?;
             at = at.min(now + expiry_check);

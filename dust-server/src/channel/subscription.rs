@@ -16,9 +16,9 @@ use futures_core::future::BoxFuture;
 
 use super::hub::{Member, Taken};
 use super::published::{Form, Published};
+use super::push::Joined;
 use super::snapshot::{self, Gate};
 use super::wire::encoded;
-use crate::control::Store;
 
 /// The most events that are taken from the ring at once.
 const EVENTS_AT_ONCE: usize = 64;
@@ -32,9 +32,8 @@ pub(super) struct Subscription {
     pub(super) id: u64,
     pub(super) topic: String,
     pub(super) join_ref: Option<String>,
-    pub(super) store: Store,
-    pub(super) data: Embedded,
-    codec: Codec,
+    /// Who joined what.
+    pub(super) at: Arc<Joined>,
     /// By which topic it was joined, if its frames are those of all others who joined by it.
     form: Option<Form>,
     member: Member,
@@ -67,9 +66,7 @@ pub(super) struct Opening {
     pub(super) id: u64,
     pub(super) topic: String,
     pub(super) join_ref: Option<String>,
-    pub(super) store: Store,
-    pub(super) data: Embedded,
-    pub(super) codec: Codec,
+    pub(super) at: Arc<Joined>,
     pub(super) member: Member,
     pub(super) gate: Gate,
     /// After which op to begin.
@@ -100,9 +97,7 @@ impl Subscription {
             id,
             topic,
             join_ref,
-            store,
-            data,
-            codec,
+            at,
             member,
             gate,
             after,
@@ -118,16 +113,18 @@ impl Subscription {
             id,
             topic,
             join_ref,
-            store,
-            codec,
             form,
             member,
             gate,
             seq: after.0,
-            phase: Phase::Opening(log_after(&data, after), Some(given)),
-            data,
+            phase: Phase::Opening(log_after(&at.data, after), Some(given)),
+            at,
             taken: Vec::new(),
         }
+    }
+
+    fn codec(&self) -> Codec {
+        self.at.client.codec
     }
 
     /// The number of the last event that was sent, once what is sent is live.
@@ -142,7 +139,7 @@ impl Subscription {
         }
         self.phase = Phase::Over;
         Some(encoded(
-            self.codec,
+            self.codec(),
             &Frame::new(&self.topic, CLOSE, Value::map::<&str>([])),
         ))
     }
@@ -151,7 +148,7 @@ impl Subscription {
     pub(super) fn closed(&self) -> Bytes {
         let mut frame = self.frame(CLOSE, Value::map::<&str>([]));
         frame.reference.clone_from(&self.join_ref);
-        encoded(self.codec, &frame)
+        encoded(self.codec(), &frame)
     }
 
     fn frame(&self, event: &str, payload: Value) -> Frame {
@@ -162,7 +159,7 @@ impl Subscription {
     }
 
     fn encoded(&self, event: &str, payload: Value) -> Bytes {
-        encoded(self.codec, &self.frame(event, payload))
+        encoded(self.codec(), &self.frame(event, payload))
     }
 
     /// Whether the events that it needs next are still kept, for who takes none now; the task is woken when that changes.
@@ -199,7 +196,7 @@ impl Subscription {
                 Phase::Snapshot(reading) => match ready!(reading.as_mut().poll(cx)) {
                     Ok((Seq(seq), payload)) => {
                         self.seq = seq;
-                        self.phase = Phase::Opening(log_after(&self.data, Seq(seq)), None);
+                        self.phase = Phase::Opening(log_after(&self.at.data, Seq(seq)), None);
                         frames.push(self.encoded(SNAPSHOT, payload));
                         return Poll::Ready(Ok(0));
                     }
@@ -207,7 +204,7 @@ impl Subscription {
                 },
                 Phase::Meeting(given) => match self.member.poll_covers(self.seq, cx) {
                     Taken::Waiting => return Poll::Pending,
-                    Taken::Missed => self.phase = Phase::Opening(log_after(&self.data, Seq(self.seq)), given.take()),
+                    Taken::Missed => self.phase = Phase::Opening(log_after(&self.at.data, Seq(self.seq)), given.take()),
                     Taken::Ended => return self.end(frames),
                     Taken::Events => {
                         let through_seq = given.take().unwrap_or_else(|| Value::from(self.seq));
@@ -241,7 +238,7 @@ impl Subscription {
                 Poll::Ready(None)
             }
             Some(Ok(_)) => {
-                self.phase = Phase::Snapshot(snapshot::read(self.data.clone(), self.gate.clone()));
+                self.phase = Phase::Snapshot(snapshot::read(self.at.data.clone(), self.gate.clone()));
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
@@ -262,12 +259,12 @@ impl Subscription {
             Taken::Ended => self.end(frames),
             Taken::Events => {
                 let told = self.taken.len();
-                let topics = &self.member.hub.topics;
+                let (codec, topics) = (self.codec(), &self.member.hub.topics);
                 for event in self.taken.drain(..) {
                     self.seq = event.seq();
                     frames.push(match self.form {
-                        Some(form) => event.frame(self.codec, form, topics),
-                        None => encoded(self.codec, &Frame::new(&self.topic, EVENT, event.payload())),
+                        Some(form) => event.frame(codec, form, topics),
+                        None => encoded(codec, &Frame::new(&self.topic, EVENT, event.payload())),
                     });
                 }
                 Poll::Ready(Ok(told))
@@ -290,7 +287,7 @@ impl Subscription {
         self.phase = Phase::Failed;
         let mut frame = self.frame(ERROR, Value::map::<&str>([]));
         frame.reference.clone_from(&self.join_ref);
-        frames.push(encoded(self.codec, &frame));
+        frames.push(encoded(self.codec(), &frame));
         Poll::Ready(Ok(0))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dust_server::control::{NewToken, Scope};
 use dust_server::{ChannelOptions, RateLimits, Timestamp};
 use dust_transport::channel::Codec;
+use dust_transport::model::Seq;
 use futures_util::SinkExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -590,6 +591,40 @@ async fn a_silent_socket_is_closed_and_one_with_heartbeats_is_not() {
     }
     assert_eq!(closed.await.unwrap(), Got::Closed(1002, "idle".to_owned()));
     assert!(alive.rest().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_too_large_for_a_snapshot_fails_its_topic_only() {
+    let fixture = start_with(|channels| channels.snapshot_bytes_max = 100).await;
+    fixture.fill(50).await;
+    let store = fixture.database.store("acme/site").await.unwrap();
+    store.compact(Seq(40)).await.unwrap();
+    let (mut late, mut other) = (fixture.socket("dev_late").await, fixture.socket("dev_other").await);
+    other.join(TOPIC, 50).await;
+    late.say(&json!(["1", "1", TOPIC, "phx_join", { "last_store_seq": 39 }]))
+        .await;
+    assert_eq!(late.frame().await[4]["status"], "ok");
+    assert_eq!(late.frame().await, json!(["1", "1", TOPIC, "phx_error", {}]));
+    assert_eq!(late.join(TOPIC, 40).await.len(), 1 + 10 + 1);
+    fixture.put("a", &json!(1)).await;
+    assert_eq!((late.seqs(1).await, other.seqs(1).await), (vec![51], vec![51]));
+}
+
+#[tokio::test]
+async fn a_page_connects_if_it_is_of_the_server_or_named() {
+    let fixture = start_with(|channels| channels.origins = vec!["app.example".to_owned()]).await;
+    let token = &fixture.tokens["rw"];
+    let target = format!("/ws/sync/websocket?token={token}&device_id=dev_1&capver=3&vsn=2.0.0");
+    for (origin, expected) in [
+        ("https://app.example", None),
+        ("http://localhost:3000", None),
+        ("https://evil.example", Some(403)),
+        ("null", Some(403)),
+    ] {
+        let headers = [("host", "localhost"), ("origin", origin)];
+        let asked = Socket::ask(&target, &headers, fixture.address).await;
+        assert_eq!(asked.err().map(|refused| refused.0), expected, "{origin}");
+    }
 }
 
 #[tokio::test]
