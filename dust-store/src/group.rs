@@ -89,7 +89,8 @@ impl<E: Engine> Store<E> {
             }
         };
         // And whoever defines or builds an index writes the definitions.
-        let Ok(mut indexes) = Indexes::read(transaction, &self.keys, Isolation::Serializable).await? else {
+        let Ok(mut indexes) = Indexes::read(transaction, &self.keys, &self.indexes, Isolation::Serializable).await?
+        else {
             return Ok(refuse_all(group, undecodable));
         };
         let now_ms = self.options.clock.now_ms();
@@ -116,7 +117,7 @@ impl<E: Engine> Store<E> {
                 retention::count_in(draft, &mut moved);
                 after = moved;
                 if let Verdict::Indexed(Some(changed)) = &verdict {
-                    indexes = changed.clone();
+                    indexes = Arc::new(changed.clone());
                 }
             }
             verdicts.push(verdict);

@@ -14,6 +14,7 @@ use crate::codec::{FORMAT, FORMAT_1, Head, Leaf};
 use crate::draft::read;
 use crate::error::{Refusal, corrupt, of_read};
 use crate::feed::Feed;
+use crate::index;
 use crate::keyspace::Keyspace;
 use crate::options::Options;
 use crate::page;
@@ -30,6 +31,7 @@ pub(crate) struct Store<E: Engine> {
     pub(crate) options: Options,
     pub(crate) sequencer: Sequencer,
     pub(crate) feed: Feed,
+    pub(crate) indexes: index::Cache,
     /// When the next op id may be forgotten; a note, so that not every commit has to read for it.
     prune_from_ms: AtomicU64,
     /// When the next op may be folded into the base; a note as well.
@@ -66,6 +68,7 @@ impl<E: Engine> Store<E> {
             options,
             sequencer: Sequencer::default(),
             feed: Feed::new(head.seq),
+            indexes: index::Cache::default(),
             prune_from_ms: AtomicU64::new(0),
             retain_from_ms: AtomicU64::new(0),
         }))

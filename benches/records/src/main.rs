@@ -1,11 +1,12 @@
 //! Records against the raw embedded store, in one run.
 //!
-//! `cargo bench -p dust-benches [-- [--quick] [get] [all] [memory] [write]]` measures reads and durable inserts of records
+//! `cargo bench -p dust-benches [-- [--quick] [get] [all] [memory] [write] [query]]` measures reads and durable inserts of records
 //! of five fields, and the same on `redb` directly with a copy of the same file, by turns. The last it prints is a table of
 //! ratios beside the targets.
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
 mod memory;
+mod query;
 mod raw;
 mod read;
 mod record;
@@ -83,7 +84,7 @@ fn main() -> Result<(), Failure> {
         (true, true) => Scale::QUICK,
         (true, false) => Scale::FULL,
     };
-    let every = !["get", "all", "memory", "write"].into_iter().any(has);
+    let every = !["get", "all", "memory", "write", "query"].into_iter().any(has);
     let wanted = |part: &str| every || has(part);
 
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -92,7 +93,7 @@ fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir_in(target)?;
     let runtime = Runtime::new()?;
     let few = fill(&runtime, &folder.path().join("few.dust"), scale.few)?;
-    let many = if wanted("all") || wanted("memory") {
+    let many = if wanted("all") || wanted("memory") || wanted("query") {
         fill(&runtime, &folder.path().join("many.dust"), scale.many)?
     } else {
         few.clone()
@@ -122,15 +123,36 @@ fn main() -> Result<(), Failure> {
         )?);
     }
     let (repo, raw) = open(&runtime, &few, scale.few)?;
+    let raw = Arc::new(raw);
     if wanted("get") {
         let gets = read::get(&mut criterion, &output, &scale, &runtime, &repo, &raw, scale.few)?;
         lines.splice(0..0, gets);
     }
     if wanted("write") {
         let mut fresh = write::Fresh::new(scale.few);
-        let raw = Arc::new(raw);
         lines.push(write::many(&scale, &runtime, &repo, &raw, &mut fresh)?);
         lines.push(write::one(&scale, &runtime, &repo, &raw, &mut fresh)?);
+    }
+    drop((repo, raw));
+    if wanted("query") {
+        let repo = runtime.block_on(Repo::embedded(&many, STORE))?;
+        lines.push(query::some(
+            &mut criterion,
+            &output,
+            &scale,
+            &runtime,
+            &repo,
+            scale.many,
+        )?);
+        drop(repo);
+        let mut repos = Vec::new();
+        for name in ["indexed.dust", "plain.dust"] {
+            let folder = fill(&runtime, &folder.path().join(name), scale.few)?;
+            repos.push(runtime.block_on(Repo::embedded(folder, STORE))?);
+        }
+        if let [indexed, plain] = &*repos {
+            lines.extend(query::kept(&scale, &runtime, indexed, plain, scale.few)?);
+        }
     }
     println!("\n{}", report::head());
     for line in lines {

@@ -14,10 +14,10 @@ use crate::report::{Line, Target};
 use crate::{Failure, Scale};
 
 /// A side of a comparison: does something so many times and says how long that took.
-type Side<'s> = (&'static str, &'s dyn Fn(u64) -> Duration);
+pub(crate) type Side<'s> = (&'static str, &'s dyn Fn(u64) -> Duration);
 
 /// Measures the sides in turns, so that all see the same weather: the medians of each side by round.
-fn compare<const N: usize>(
+pub(crate) fn compare<const N: usize>(
     criterion: &mut Criterion,
     output: &Path,
     scale: &Scale,
@@ -50,7 +50,7 @@ fn compare<const N: usize>(
     Ok(medians)
 }
 
-fn timed(times: u64, mut run: impl FnMut()) -> Duration {
+pub(crate) fn timed(times: u64, mut run: impl FnMut()) -> Duration {
     let start = Instant::now();
     for _ in 0..times {
         run();

@@ -9,7 +9,7 @@ pub(crate) const PREFIX: &str = "bench/people";
 pub(crate) const LEAVES: [&str; 5] = ["name", "email", "age", "city", "tags"];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Validate, DustSchema)]
-#[dust(prefix = "bench/people")]
+#[dust(prefix = "bench/people", index(city, name))]
 pub(crate) struct Person {
     pub(crate) slug: String,
     #[dust(required)]

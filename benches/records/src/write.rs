@@ -14,7 +14,7 @@ use crate::report::{Line, Target, median};
 use crate::{Failure, Scale};
 
 /// How many insert at a time.
-const WRITERS: u32 = 64;
+pub(crate) const WRITERS: u32 = 64;
 
 /// Numbers that no insert has had yet.
 pub(crate) struct Fresh {
@@ -102,7 +102,7 @@ pub(crate) fn many(
     })
 }
 
-async fn of_dust(repo: &Repo, work: Vec<Vec<Person>>) -> Result<Duration, Failure> {
+pub(crate) async fn of_dust(repo: &Repo, work: Vec<Vec<Person>>) -> Result<Duration, Failure> {
     let start = Instant::now();
     let mut writers = JoinSet::new();
     for people in work {

@@ -44,13 +44,13 @@ impl IndexWork {
         draft: &mut Draft<'_, T>,
         indexes: &Indexes,
     ) -> Result<Option<Indexes>, Halt> {
-        let mut changed = indexes.clone();
+        let mut all = indexes.all.clone();
         match self {
             Self::Define(definition) => {
                 if indexes.find(definition).is_some() {
                     return Ok(None);
                 }
-                if indexes.0.len() >= INDEXES_MAX {
+                if all.len() >= INDEXES_MAX {
                     let detail = format!("a store has at most {INDEXES_MAX} indexes");
                     return Err(Refusal::invalid("too_many_indexes", detail).into());
                 }
@@ -60,10 +60,10 @@ impl IndexWork {
                         format!("the prefix and the fields of an index have about {BASE_BYTES_MAX} bytes at most");
                     return Err(Refusal::invalid("invalid_index", detail).into());
                 }
-                changed.0.push(index);
+                all.push(index);
             }
             Self::Build(definition) => {
-                let Some(index) = changed.find_mut(definition) else {
+                let Some(index) = all.iter_mut().find(|index| index.definition == *definition) else {
                     return Ok(None);
                 };
                 if !build(draft, index).await? {
@@ -71,7 +71,7 @@ impl IndexWork {
                 }
             }
             Self::Rebuild(definition) => {
-                let Some(index) = changed.find_mut(definition) else {
+                let Some(index) = all.iter_mut().find(|index| index.definition == *definition) else {
                     return Ok(None);
                 };
                 draft.clear_range(entry::range(&index.base));
@@ -82,11 +82,12 @@ impl IndexWork {
                     return Ok(None);
                 };
                 draft.clear_range(entry::range(&index.base));
-                changed.0.retain(|index| index.definition != *definition);
+                all.retain(|index| index.definition != *definition);
             }
         }
         let key = draft.keys().indexes().to_vec();
-        if changed.0.is_empty() {
+        let changed = Indexes::new(all);
+        if changed.all.is_empty() {
             draft.clear(key);
         } else {
             draft.set(key, changed.encode())?;
@@ -117,15 +118,15 @@ async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index) -> R
 
 impl<E: Engine> Store<E> {
     /// The definitions, as they are now.
-    pub(super) async fn stored_indexes(&self) -> Result<Indexes, Error> {
+    async fn stored_indexes(&self) -> Result<Arc<Indexes>, Error> {
         let transaction = self.engine.begin();
-        let stored = Indexes::read(&transaction, &self.keys, Isolation::Snapshot).await;
+        let stored = Indexes::read(&transaction, &self.keys, &self.indexes, Isolation::Snapshot).await;
         stored.map_err(of_read)?
     }
 
     /// The indexes.
     pub(crate) async fn indexes(&self) -> Result<Vec<IndexStatus>, Error> {
-        Ok(self.stored_indexes().await?.0.iter().map(Index::status).collect())
+        Ok(self.stored_indexes().await?.all.iter().map(Index::status).collect())
     }
 
     async fn change(self: &Arc<Self>, work: IndexWork) -> Result<(), Error> {

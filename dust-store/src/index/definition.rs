@@ -1,5 +1,7 @@
 //! The definitions of a store's indexes, and how far each has come.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use dust_layer::{Error as LayerError, Isolation, Transaction};
 use dust_transport::error::Error;
 use dust_transport::model::Path;
@@ -35,9 +37,41 @@ pub(super) enum Progress {
     Readable,
 }
 
-/// All indexes of a store, in the order of their definition.
+/// The indexes of one prefix, and the fields that any of them has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Collection {
+    pub(super) prefix: Path,
+    pub(super) fields: Vec<Path>,
+    /// What the entries of each begin with, and the places of its fields.
+    pub(super) indexes: Vec<(Vec<u8>, Vec<usize>)>,
+}
+
+/// All indexes of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Indexes(pub(super) Vec<Index>);
+pub(crate) struct Indexes {
+    /// In the order of their definition.
+    pub(super) all: Vec<Index>,
+    pub(super) collections: Vec<Collection>,
+}
+
+/// The definitions that were read last, so that not every group decodes them.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<Option<(Vec<u8>, Arc<Indexes>)>>);
+
+impl Cache {
+    fn decode(&self, keys: &Keyspace, stored: Vec<u8>) -> Result<Arc<Indexes>, Error> {
+        // One assignment: nothing is half done when the lock is released.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((bytes, indexes)) = &*known
+            && *bytes == stored
+        {
+            return Ok(Arc::clone(indexes));
+        }
+        let indexes = Arc::new(Indexes::decode(keys, &stored).ok_or_else(undecodable)?);
+        *known = Some((stored, Arc::clone(&indexes)));
+        Ok(indexes)
+    }
+}
 
 impl Index {
     pub(super) fn new(keys: &Keyspace, definition: IndexDefinition) -> Self {
@@ -76,26 +110,52 @@ impl Indexes {
     pub(crate) async fn read<T: Transaction>(
         transaction: &T,
         keys: &Keyspace,
+        cache: &Cache,
         isolation: Isolation,
-    ) -> Result<Result<Self, Error>, LayerError> {
+    ) -> Result<Result<Arc<Self>, Error>, LayerError> {
         let stored = transaction.get(keys.indexes(), isolation).await?;
         Ok(match stored {
-            Some(stored) => Self::decode(keys, &stored).ok_or_else(undecodable),
-            None => Ok(Self::default()),
+            Some(stored) => cache.decode(keys, stored),
+            None => Ok(Arc::default()),
         })
     }
 
-    pub(super) fn find(&self, definition: &IndexDefinition) -> Option<&Index> {
-        self.0.iter().find(|index| index.definition == *definition)
+    pub(super) fn new(all: Vec<Index>) -> Self {
+        let mut collections: Vec<Collection> = Vec::new();
+        for index in &all {
+            let prefix = index.definition.prefix();
+            let known = collections.iter().position(|collection| collection.prefix == *prefix);
+            let at = known.unwrap_or_else(|| {
+                collections.push(Collection {
+                    prefix: prefix.clone(),
+                    fields: Vec::new(),
+                    indexes: Vec::new(),
+                });
+                collections.len() - 1
+            });
+            let Some(collection) = collections.get_mut(at) else {
+                continue;
+            };
+            let places = index.definition.fields().iter().map(|field| {
+                let place = collection.fields.iter().position(|known| known == field);
+                place.unwrap_or_else(|| {
+                    collection.fields.push(field.clone());
+                    collection.fields.len() - 1
+                })
+            });
+            let places = places.collect();
+            collection.indexes.push((index.base.clone(), places));
+        }
+        Self { all, collections }
     }
 
-    pub(super) fn find_mut(&mut self, definition: &IndexDefinition) -> Option<&mut Index> {
-        self.0.iter_mut().find(|index| index.definition == *definition)
+    pub(super) fn find(&self, definition: &IndexDefinition) -> Option<&Index> {
+        self.all.iter().find(|index| index.definition == *definition)
     }
 
     /// Writes them: a format byte, then each index as JSON, which is rare enough to be legible.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let stored = self.0.iter().map(|index| {
+        let stored = self.all.iter().map(|index| {
             let fields: Vec<_> = index.definition.fields().iter().map(Path::as_str).collect();
             let mut stored = serde_json::json!({ "prefix": index.definition.prefix().as_str(), "fields": fields });
             if let (Progress::Building { after, records }, Some(stored)) = (&index.progress, stored.as_object_mut()) {
@@ -127,7 +187,7 @@ impl Indexes {
         };
         stored
             .and_then(|stored| stored.iter().map(index).collect::<Option<_>>())
-            .map(Self)
+            .map(Self::new)
     }
 }
 
@@ -147,8 +207,13 @@ mod tests {
             let fields = fields.iter().map(|field| field.parse().unwrap());
             Index::new(&keys, IndexDefinition::new("a~1b/c".parse().unwrap(), fields).unwrap())
         };
-        let mut indexes = Indexes(vec![index(&["name"]), index(&["a,b", "x/y"])]);
-        indexes.0[0].progress = Progress::Readable;
+        let mut all = vec![index(&["name"]), index(&["a,b", "x/y", "name"])];
+        all[0].progress = Progress::Readable;
+        let indexes = Indexes::new(all);
+        let [collection] = &*indexes.collections else {
+            panic!("one prefix")
+        };
+        assert_eq!((collection.fields.len(), &collection.indexes[1].1), (3, &vec![1, 2, 0]));
         let bytes = indexes.encode();
         assert_eq!(Indexes::decode(&keys, &bytes).unwrap(), indexes);
         for end in 0..bytes.len() {

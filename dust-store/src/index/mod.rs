@@ -15,5 +15,5 @@ mod value;
 mod verify;
 
 pub(crate) use build::IndexWork;
-pub(crate) use definition::{Indexes, undecodable};
+pub(crate) use definition::{Cache, Indexes, undecodable};
 pub use verify::IndexReport;

@@ -23,7 +23,7 @@ impl<E: Engine> Store<E> {
     pub(crate) async fn query(&self, query: &IndexQuery) -> Result<QueryPage, Error> {
         query.check()?;
         let transaction = self.engine.begin();
-        let indexes = Indexes::read(&transaction, &self.keys, Isolation::Snapshot).await;
+        let indexes = Indexes::read(&transaction, &self.keys, &self.indexes, Isolation::Snapshot).await;
         let indexes = indexes.map_err(of_read)??;
         let definition = &query.index;
         let index = indexes.find(definition).ok_or_else(|| no_index(definition))?;

@@ -53,7 +53,7 @@ impl<E: Engine> Store<E> {
     /// Compares the entries of an index with the records, in one state of the store.
     pub(crate) async fn verify_index(&self, definition: &IndexDefinition) -> Result<IndexReport, Error> {
         let transaction = self.engine.begin();
-        let indexes = Indexes::read(&transaction, &self.keys, Isolation::Snapshot).await;
+        let indexes = Indexes::read(&transaction, &self.keys, &self.indexes, Isolation::Snapshot).await;
         let indexes = indexes.map_err(of_read)??;
         let index = indexes.find(definition).ok_or_else(|| no_index(definition))?;
         let report = self.compare(&transaction, index).await;

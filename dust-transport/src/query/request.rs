@@ -25,7 +25,8 @@ use crate::transport::Order;
 /// use dust_transport::transport::Order;
 ///
 /// let index = IndexDefinition::new("users".parse()?, ["department".parse()?, "age".parse()?])?;
-/// let query = IndexQuery::new(index).equals(["eng".into()]).range(18.into()..65.into()).order(Order::Desc).limit(20);
+/// let ages = Value::from(18)..Value::from(65);
+/// let query = IndexQuery::new(index).equals(["eng".into()]).range(ages).order(Order::Desc).limit(20);
 /// query.check()?;
 /// let json = r#"{"prefix":"users","fields":["department","age"],"equals":["eng"],"range":{"gte":18,"lt":65},"order":"desc","limit":20}"#;
 /// assert_eq!(Value::from_serialize(&query)?.json(), json);
