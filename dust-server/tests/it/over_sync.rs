@@ -215,3 +215,26 @@ async fn a_wrong_token_and_an_unknown_store_end_it() {
     let states: Vec<_> = sync.states().collect().await;
     assert!(matches!(states.last(), Some(ConnectionState::Ended(_))), "{states:?}");
 }
+
+#[tokio::test]
+async fn a_token_that_is_revoked_ends_it() {
+    let (running, _) = serve(Database::memory()).await;
+    let control = running.server.control();
+    let (token, secret) = control.create_token(NewToken::full("acme", "brief")).await.unwrap();
+    let options = SyncOptions::new("acme/site", secret).base_url(base_url(&running));
+    let sync = Sync::connect(options).await.unwrap();
+    control.revoke_token(token.id).await.unwrap();
+    // The server looks at the token when it is used.
+    let refused = sync
+        .write(Ops::one(Op::delete(Path::parse("a").unwrap())))
+        .await
+        .unwrap_err();
+    let states: Vec<_> = sync.states().collect().await;
+    let Some(ConnectionState::Ended(reason)) = states.last() else {
+        panic!("{states:?}")
+    };
+    assert_eq!(
+        (reason.kind.as_str(), refused.kind().as_str()),
+        ("unauthorized", "unauthorized")
+    );
+}
