@@ -31,7 +31,15 @@ const OWN_FILES: [&str; 5] = [LOCK_FILE, FORMAT_FILE, FORMAT_NEW_FILE, DATA_FILE
 pub(super) struct Folder {
     path: PathBuf,
     has_format: bool,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A process that is being started has a copy of the file until it runs, which closing ours would leave locked. If this
+        // fails, closing is what is left.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Folder {
@@ -53,7 +61,7 @@ impl Folder {
         let folder = Self {
             path: path.to_owned(),
             has_format: check_format(path)?,
-            _lock: lock,
+            lock,
         };
         if !folder.has_format {
             folder.fill(create)?;
