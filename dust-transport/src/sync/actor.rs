@@ -341,7 +341,7 @@ impl Actor {
 
     fn apply(&mut self, early: &Early, socket: &Socket) -> Result<(), Break> {
         let Early { event, op_id } = early;
-        if let Err(error) = self.shared.apply(event) {
+        if let Err(error) = self.shared.apply(op_id.as_ref(), event) {
             return self.stuck(&error, socket);
         }
         if event.device == self.shared.options.device {

@@ -3,6 +3,7 @@
 mod actor;
 mod hub;
 mod lease;
+mod optimistic;
 mod option;
 mod outbox;
 mod replica;
@@ -30,6 +31,7 @@ use crate::transport::{
 };
 use actor::{Actor, Command};
 pub use lease::{Flight, LeaseGuard, SingleFlight};
+pub use optimistic::Optimistic;
 pub use option::{Offline, SyncOptions};
 use outbox::{Pending, Place};
 use shared::Shared;
@@ -226,14 +228,17 @@ impl Sync {
         Ok(self.inner.shared.read().replica.is_exact())
     }
 
+    fn check(batch: &Batch) -> Result<(), Error> {
+        let detail = match batch.ops.len() {
+            0 => "a batch has at least one op",
+            1..=ITEMS_MAX => return Ok(()),
+            _ => "a batch has at most 1000 ops",
+        };
+        Err(Error::new(ErrorKind::InvalidParams, "invalid_params", detail))
+    }
+
     async fn write_batch(&self, batch: Batch) -> Result<Written, Error> {
-        let refuse = |detail| Err(Error::new(ErrorKind::InvalidParams, "invalid_params", detail));
-        if batch.ops.is_empty() {
-            return refuse("a batch has at least one op");
-        }
-        if batch.ops.len() > ITEMS_MAX {
-            return refuse("a batch has at most 1000 ops");
-        }
+        Self::check(&batch)?;
         let shared = &self.inner.shared;
         let single = match batch.ops.as_slice() {
             [op] => !matches!(

@@ -17,6 +17,9 @@ pub(super) struct Leaf {
     pub(super) exact: bool,
 }
 
+/// What stood at the paths that an op wrote, to put it back.
+pub(super) type Undo = Vec<(Path, Option<Leaf>)>;
+
 /// The leaves of a store after some op.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Replica {
@@ -25,9 +28,10 @@ pub(super) struct Replica {
     inexact: usize,
 }
 
-/// A write under way.
+/// A write under way, which may keep what it replaces.
 struct Edit<'a> {
     replica: &'a mut Replica,
+    undo: Option<&'a mut Undo>,
     revision: Seq,
 }
 
@@ -36,10 +40,13 @@ impl Edit<'_> {
         let replica = &mut *self.replica;
         replica.inexact += usize::from(leaf.as_ref().is_some_and(|leaf| !leaf.exact));
         let before = match leaf {
-            Some(leaf) => replica.leaves.insert(path, leaf),
+            Some(leaf) => replica.leaves.insert(path.clone(), leaf),
             None => replica.leaves.remove(&path),
         };
         replica.inexact -= usize::from(before.as_ref().is_some_and(|leaf| !leaf.exact));
+        if let Some(undo) = &mut self.undo {
+            undo.push((path, before));
+        }
     }
 
     fn put(&mut self, path: Path, value: Value, kind: ValueKind) {
@@ -138,11 +145,35 @@ impl Replica {
 
     /// Applies a committed op.
     pub(super) fn apply(&mut self, event: &Event) -> Result<(), PathError> {
+        self.edit(event, None)
+    }
+
+    /// Applies an op, and gives what it replaced.
+    pub(super) fn apply_with_undo(&mut self, event: &Event) -> Result<Undo, PathError> {
+        let mut undo = Undo::new();
+        self.edit(event, Some(&mut undo))?;
+        Ok(undo)
+    }
+
+    /// Puts back what an op replaced.
+    pub(super) fn undo(&mut self, undo: Undo) {
+        let mut edit = Edit {
+            replica: self,
+            undo: None,
+            revision: Seq(0),
+        };
+        for (path, before) in undo.into_iter().rev() {
+            edit.replace(path, before);
+        }
+    }
+
+    fn edit(&mut self, event: &Event, undo: Option<&mut Undo>) -> Result<(), PathError> {
         let path = &event.path;
         let value = event.written.as_ref().or(event.value.as_ref());
         let value = value.cloned().unwrap_or_else(Value::null);
         let mut edit = Edit {
             replica: self,
+            undo,
             revision: event.seq,
         };
         match event.kind {

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 
 use super::SyncOptions;
 use super::hub::Hub;
+use super::optimistic::Line;
 use super::replica::Replica;
 use super::socket::Endpoint;
 use super::state::{ConnectionState, EndReason};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::http::Http;
-use crate::model::{Event, PathError, Seq};
+use crate::model::{Event, Op, OpId, PathError, Seq};
 
 pub(super) struct Shared {
     pub(super) options: SyncOptions,
@@ -33,6 +34,8 @@ pub(super) struct View {
     pub(super) replica: Replica,
     pub(super) applied: Seq,
     pub(super) hub: Hub,
+    /// What the replica has beyond `applied`.
+    line: Line,
 }
 
 impl Shared {
@@ -41,6 +44,7 @@ impl Shared {
             replica: Replica::default(),
             applied: Seq(0),
             hub: Hub::new(options.listener_events_max),
+            line: Line::default(),
         };
         Self {
             options,
@@ -68,26 +72,61 @@ impl Shared {
         *self.applied.borrow()
     }
 
-    /// Applies the next op, and tells it.
-    pub(super) fn apply(&self, event: &Arc<Event>) -> Result<(), PathError> {
-        let mut view = self.write();
-        view.replica.apply(event)?;
+    /// Applies the next op, and tells it. The op id is that under which it went over the wire.
+    pub(super) fn apply(&self, op_id: Option<&OpId>, event: &Arc<Event>) -> Result<(), PathError> {
+        let mut guard = self.write();
+        let view = &mut *guard;
+        let is_plain = view.line.is_empty();
+        if !is_plain {
+            view.line.retract(&mut view.replica);
+        }
+        let applied = view.replica.apply(event);
+        if !is_plain {
+            if let (Some(op_id), Ok(()), true) = (op_id, &applied, event.device == self.options.device) {
+                view.line.committed(op_id);
+            }
+            view.line.reapply(&mut view.replica);
+        }
+        applied?;
         view.applied = event.seq;
         view.hub.event(event);
-        drop(view);
+        drop(guard);
         self.applied.send_replace(event.seq);
         Ok(())
     }
 
     /// Puts a whole state in the place of the replica.
     pub(super) fn reset(&self, replica: Replica, through: Seq) {
-        let mut view = self.write();
+        let mut guard = self.write();
+        let view = &mut *guard;
         let before = std::mem::replace(&mut view.replica, replica);
+        view.line.forget();
+        view.line.reapply(&mut view.replica);
         view.applied = through;
         view.hub.reset(through);
-        drop(view);
+        drop(guard);
         self.applied.send_replace(through);
         drop(before);
+    }
+
+    /// Shows ops before they are committed; gives the number by which to end that.
+    pub(super) fn push_ahead(&self, op_id: OpId, ops: Vec<Op>) -> Result<u64, Error> {
+        let mut guard = self.write();
+        let view = &mut *guard;
+        if view.line.len() >= self.options.outbox_max {
+            let detail = "too many writes wait for the server";
+            return Err(Error::new(ErrorKind::RateLimited, "outbox_full", detail));
+        }
+        view.line.push(&mut view.replica, op_id, ops)
+    }
+
+    /// Shows ops no longer, unless they are committed.
+    pub(super) fn remove_ahead(&self, number: u64) {
+        let mut guard = self.write();
+        let view = &mut *guard;
+        view.line.retract(&mut view.replica);
+        view.line.remove(number);
+        view.line.reapply(&mut view.replica);
     }
 
     pub(super) fn state(&self) -> watch::Receiver<ConnectionState> {

@@ -549,3 +549,68 @@ async fn clients_spread_out_when_they_reconnect() {
     );
     drop(syncs);
 }
+
+#[tokio::test]
+async fn an_optimistic_write_is_seen_at_once_and_counts_once() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    let first = sync
+        .write_optimistic(Batch::one(Op::increment(path("n"), 2)))
+        .await
+        .unwrap();
+    let second = sync
+        .write_optimistic(Batch::new([Op::increment(path("n"), 3), Op::add(path("s"), "x")]))
+        .await
+        .unwrap();
+    // No task has had its turn since.
+    assert_eq!(
+        (value(&sync, "n").await, sync.applied()),
+        (Some(Value::from(5)), Seq(0))
+    );
+    // What others commit first is below it.
+    server.model.write(set("m", 1)).await.unwrap();
+    assert_eq!(first.settled().await.unwrap().seqs.len(), 1);
+    assert_eq!(second.settled().await.unwrap().seqs.len(), 2);
+    assert_eq!(value(&sync, "n").await, Some(Value::from(5)));
+    assert_eq!(
+        (value(&sync, "s").await.unwrap().json().to_owned(), sync.applied()),
+        (r#"["x"]"#.to_owned(), Seq(4))
+    );
+    let entry = sync.get(&path("n")).await.unwrap().unwrap();
+    assert_eq!(Some(entry), server.model.get(&path("n")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_refused_optimistic_write_puts_back_all_that_it_replaced() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    let map = Value::from_json(r#"{"a":{"b":1,"c":[2]},"d":3}"#).unwrap();
+    sync.write(set("r", map.clone())).await.unwrap();
+    let all = dust_transport::transport::List::pattern(Pattern::default());
+    let before = sync.list(&all).await.unwrap();
+
+    let stale = Op::delete(path("r")).when(dust_transport::model::Precondition::Match(Seq(99)));
+    let refused = sync.write_optimistic(Batch::one(stale)).await.unwrap();
+    let kept = sync.write_optimistic(set("r/a/b", 7)).await.unwrap();
+    assert_eq!(value(&sync, "r").await.unwrap().json(), r#"{"a":{"b":7}}"#);
+    assert!(refused.settled().await.unwrap_err().is_conflict());
+    kept.settled().await.unwrap();
+    assert_eq!(
+        value(&sync, "r").await.unwrap().json(),
+        r#"{"a":{"b":7,"c":[2]},"d":3}"#
+    );
+    sync.write(set("r", map)).await.unwrap();
+    assert_eq!(sync.list(&all).await.unwrap().items.len(), before.items.len());
+
+    for (op, kind) in [
+        (Op::increment(path("r/a/c"), 1), ErrorKind::InvalidParams),
+        (
+            Op::lease(path("l"), None, Duration::from_secs(1)),
+            ErrorKind::NotSupported,
+        ),
+    ] {
+        let batch = Batch::new([Op::set(path("x"), 1), op]);
+        assert_eq!(sync.write_optimistic(batch).await.unwrap_err().kind(), kind);
+        assert_eq!(value(&sync, "x").await, None);
+    }
+}
