@@ -219,7 +219,7 @@ impl Chaos {
         let through_proxy = http.clone().base_url(format!("http://{}", proxy.address));
         let device = DeviceId::random();
         let mut clients = Vec::new();
-        // Two programs of one device, and one of another that reads slowly.
+        // Two programs of one device, one of which sees its writes at once, and one of another that reads slowly.
         for (device, events_max) in [(device.clone(), 1024), (device, 1024), (DeviceId::random(), 8)] {
             let options = SyncOptions::from(through_proxy.clone())
                 .device(device)
@@ -300,7 +300,13 @@ impl Chaos {
         let syncs: Vec<Sync> = self.clients.iter().map(|client| client.sync.clone()).collect();
         let writing = tokio::spawn(join_all(batches.into_iter().map(move |(client, batch)| {
             let sync = syncs[client].clone();
-            async move { sync.write(batch).await }
+            async move {
+                if client == 1 {
+                    sync.write_optimistic(batch).await?.settled().await
+                } else {
+                    sync.write(batch).await
+                }
+            }
         })));
         for _ in 0..self.random.below(200) {
             tokio::task::yield_now().await;
