@@ -25,6 +25,9 @@ pub(crate) const METADATA_VERSION: &[u8] = b"\xff/metadataVersion";
 
 const FORMAT: u8 = 1;
 
+/// How many collections, of all tenants, are known at most.
+const KNOWN_MAX: usize = 10_000;
+
 /// Lets every transaction look for changed definitions.
 pub(crate) fn bump<T: Transaction>(transaction: &T) {
     // Ten bytes of stamp at offset zero: the only value that the cluster accepts.
@@ -246,6 +249,10 @@ impl Cache {
     fn put(&self, key: Vec<u8>, version: Option<Vec<u8>>, catalog: &Arc<Catalog>) {
         let catalog = Arc::clone(catalog);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            // What is in use comes back with its next transaction.
+            known.clear();
+        }
         known.insert(key, Known { version, catalog });
     }
 }

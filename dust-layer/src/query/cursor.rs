@@ -34,6 +34,14 @@ impl Cursor {
         }
     }
 
+    /// A cursor of the same plan at another key.
+    pub(super) fn moved(&self, plan: &Plan, key: &[u8]) -> Self {
+        Self {
+            fingerprint: self.fingerprint,
+            after: key.strip_prefix(&plan.base[..]).unwrap_or_default().to_vec(),
+        }
+    }
+
     /// The cursor as bytes, opaque to everybody else.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -53,8 +53,26 @@ impl fmt::Display for Explanation {
 }
 
 impl Query {
-    /// Puts a plan into words; `table` has the names of numbered fields.
-    pub(crate) fn explanation(&self, plan: Plan, table: Option<&Table>) -> Explanation {
+    /// Puts a plan of the query into words; `table` has the names of numbered fields, if there are some.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::query::Query;
+    /// use dust_layer::table::Table;
+    /// use dust_layer::value::{FieldType, FieldValue};
+    /// use dust_layer::{Memory, Tenant};
+    ///
+    /// let users = Table::new("users").key(1, "id", FieldType::Integer).build()?;
+    /// let tx = Tenant::create_or_open(&Memory::new(), "acme", "reading").await?.begin();
+    /// let query = Query::new().range("id", ..FieldValue::from(7));
+    /// let plan = query.plan(&users, &*tx.catalog("users").await?)?;
+    /// assert_eq!(query.explain(plan, Some(&users)).to_string(), "rows of users: id < 7, forward");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn explain(&self, plan: Plan, table: Option<&Table>) -> Explanation {
         let name = |id: &FieldId| match id {
             FieldId::Number(number) => {
                 let known = table.and_then(|table| table.numbered(*number));
@@ -90,6 +108,6 @@ impl<E: Engine> TenantTransaction<E> {
     /// # Errors
     /// As [`query`](Self::query).
     pub async fn explain(&self, table: &Table, query: &Query) -> Result<Explanation, Error> {
-        Ok(query.explanation(self.plan(table, query).await?, Some(table)))
+        Ok(query.explain(self.plan(table, query).await?, Some(table)))
     }
 }

@@ -6,8 +6,8 @@ use tracing::field::Empty;
 
 use super::plan::Access;
 use super::{Cursor, Plan, Query};
-use crate::engine::{Engine, Isolation, RangeRead};
-use crate::error::{Error, SchemaError};
+use crate::engine::{Direction, Engine, Isolation, RangeRead};
+use crate::error::{Error, QueryError, SchemaError};
 use crate::index::{IndexKind, IndexSpace, IndexState, entry};
 use crate::metrics::add_len;
 use crate::row::Row;
@@ -48,7 +48,7 @@ impl<E: Engine> TenantTransaction<E> {
     /// The rows that a query finds, the transaction's own writes included.
     ///
     /// # Errors
-    /// [`QueryError`](crate::error::QueryError) for a query that is not one range; [`SchemaError`] for fields and types;
+    /// [`QueryError`] for a query that is not one range; [`SchemaError`] for fields and types;
     /// failures of the engine.
     pub async fn query(&self, table: &Table, query: &Query) -> Result<Vec<Row>, Error> {
         Ok(self.page(table, query, None).await?.rows)
@@ -66,7 +66,7 @@ impl<E: Engine> TenantTransaction<E> {
     /// As [`query`](Self::query), from where an earlier page ended; the query's limit is the length of the page.
     ///
     /// # Errors
-    /// As [`query`](Self::query), and [`QueryError::Cursor`](crate::error::QueryError::Cursor) for a cursor of another
+    /// As [`query`](Self::query), and [`QueryError::Cursor`] for a cursor of another
     /// query or tenant.
     ///
     /// ```
@@ -107,11 +107,9 @@ impl<E: Engine> TenantTransaction<E> {
         let read = async {
             let plan = self.plan(table, query).await?;
             let found = self.entries(&plan, cursor).await?;
-            let keys: Vec<Cursor> = found
-                .entries
-                .iter()
-                .map(|entry| Cursor::new(&plan, &entry.place))
-                .collect();
+            let start = Cursor::new(&plan, &plan.base);
+            let keys = found.entries.iter().map(|entry| start.moved(&plan, &entry.place));
+            let keys: Vec<Cursor> = keys.collect();
             let rows = match &plan.access {
                 Access::Index(def) if !def.is_covering() => self.rows_of(table, &found.entries).await?,
                 _ => {
@@ -201,20 +199,36 @@ impl<E: Engine> TenantTransaction<E> {
         Ok(Entries { entries, next })
     }
 
-    /// The rows that a custom index finds with these arguments.
+    /// The rows that a custom index of a table finds with these arguments.
     ///
     /// # Errors
-    /// [`SchemaError::UnknownIndex`], [`SchemaError::UnknownIndexer`];
-    /// [`QueryError::NotReadable`](crate::error::QueryError::NotReadable); what the indexer gives; failures of the engine.
+    /// As [`custom_keys`](Self::custom_keys).
     pub async fn query_custom(&self, table: &Table, index: &str, arguments: &[FieldValue]) -> Result<Vec<Row>, Error> {
-        let catalog = self.catalog(table.name()).await?;
+        let keys = self.custom_keys(table.name(), index, arguments).await?;
+        let rows = try_join_all(keys.iter().map(|key| self.get_row(table, key))).await?;
+        let rows: Option<Vec<Row>> = rows.into_iter().collect();
+        rows.ok_or_else(|| Error::corrupt("an index entry without its row"))
+    }
+
+    /// The primary keys of the records that a custom index of a collection finds with these arguments.
+    ///
+    /// # Errors
+    /// [`SchemaError::UnknownIndex`], [`SchemaError::UnknownIndexer`]; [`QueryError::NotReadable`];
+    /// [`Error::ReservedKey`] for an indexer that looks beyond its own entries; what it gives; failures of the engine.
+    pub async fn custom_keys(
+        &self,
+        collection: &str,
+        index: &str,
+        arguments: &[FieldValue],
+    ) -> Result<Vec<PrimaryKey>, Error> {
+        let catalog = self.catalog(collection).await?;
         let found = catalog.index(index)?;
         let IndexKind::Custom { indexer, .. } = found.def.kind() else {
             return Err(SchemaError::UnknownIndex { index: index.into() }.into());
         };
         if found.state != IndexState::Readable {
             let (index, state) = (index.into(), found.state.to_string().into());
-            return Err(crate::error::QueryError::NotReadable { index, state }.into());
+            return Err(QueryError::NotReadable { index, state }.into());
         }
         let space = IndexSpace::new(self, &found.def, catalog.index_prefix(&found.def));
         let range = self.tenant().layer().indexer(indexer)?.range(&space, arguments)?;
@@ -226,17 +240,14 @@ impl<E: Engine> TenantTransaction<E> {
             begin: &range.start,
             end: &range.end,
             limit: usize::MAX,
-            direction: crate::engine::Direction::Forward,
+            direction: Direction::Forward,
             isolation: Isolation::Serializable,
         };
         let pairs = self.read_range(read).await?;
         add_len(&self.tally().entries_read, pairs.len());
-        let keys: Vec<PrimaryKey> = pairs
+        Ok(pairs
             .iter()
             .map(|(_, key)| PrimaryKey::from_packed(key.to_vec()))
-            .collect();
-        let rows = try_join_all(keys.iter().map(|key| self.get_row(table, key))).await?;
-        let rows: Option<Vec<Row>> = rows.into_iter().collect();
-        rows.ok_or_else(|| Error::corrupt("an index entry without its row"))
+            .collect())
     }
 }

@@ -205,6 +205,10 @@ async fn leaves_are_indexed_kept_queried_and_checked() {
     let catalog = tx.catalog("links").await.unwrap();
     let visited = Query::new().range("visits", FieldValue::from(1)..).limit(1);
     let plan = visited.plan_entries(&catalog, &slug_field()).unwrap();
+    assert_eq!(
+        visited.explain(plan.clone(), None).to_string(),
+        "index (visits) of links: visits >= 1, forward, at most 1"
+    );
     let first = tx.entries(&plan, None).await.unwrap();
     assert_eq!(
         first.entries[0].covered.as_deref(),
