@@ -83,7 +83,7 @@ async fn a_client_finds_out_what_the_server_does() {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
-#[dust(prefix = "reading/links")]
+#[dust(prefix = "reading/links", index(title))]
 struct Link {
     slug: String,
     #[dust(required)]
@@ -143,6 +143,29 @@ async fn records_go_through_the_server_and_come_back() {
     repo.batch_write(batch).await.unwrap();
     assert_eq!(repo.get::<Link>("dust").await.unwrap(), None);
     let refused = repo.subscribe::<Link>().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotSupported);
+}
+
+#[tokio::test]
+async fn records_are_found_by_their_fields() {
+    let (address, token, _running) = serve().await;
+    let config = dust_orm::Config::new("acme/site", token).base_url(format!("http://{address}"));
+    let repo = Repo::http(config.clone()).unwrap();
+    repo.insert(link("b")).await.unwrap();
+    repo.ensure_indexes::<Link>().await.unwrap();
+    repo.batch_write(Batch::new().insert(link("c")).insert(link("a")))
+        .await
+        .unwrap();
+    let query = repo
+        .query(Link::TITLE.between("Title of b"..))
+        .order_by(Link::TITLE.desc());
+    assert_eq!(query.all().await.unwrap(), [link("c"), link("b")]);
+    let page = query.clone().limit(1).page().await.unwrap();
+    let rest = query.after(page.next).page().await.unwrap();
+    assert_eq!((page.records, rest.records), (vec![link("c")], vec![link("b")]));
+
+    let original = Repo::http(config.without_extensions()).unwrap();
+    let refused = original.ensure_indexes::<Link>().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotSupported);
 }
 
