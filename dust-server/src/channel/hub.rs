@@ -141,10 +141,16 @@ impl Ring {
         }
         self.bytes += event.bytes();
         self.events.push_back(event);
-        while self.events.len() > self.events_max || self.bytes > self.bytes_max && self.events.len() > 1 {
-            let Some(oldest) = self.events.pop_front() else { break };
-            self.bytes -= oldest.bytes();
+        while let Some(oldest) = self.events.front() {
+            let bytes_after = self.bytes - oldest.bytes();
+            // The oldest goes when what is newer fills the ring by itself: a large event is not lost to the small ones that
+            // were committed with it, before anybody had the time to take it.
+            if self.events.len() <= self.events_max && bytes_after <= self.bytes_max {
+                break;
+            }
             self.base = Some(oldest.seq());
+            self.bytes = bytes_after;
+            self.events.pop_front();
         }
     }
 }

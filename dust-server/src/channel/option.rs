@@ -41,7 +41,7 @@ impl Default for ChannelOptions {
             idle_timeout: Duration::from_mins(1),
             requests_in_flight_max: 64,
             queue_events_max: 4096,
-            queue_bytes_max: 16 << 20,
+            queue_bytes_max: 64 << 20,
             snapshot_bytes_max: 256 << 20,
             expiry_check: Duration::from_secs(1),
             close_grace: Duration::from_secs(5),

@@ -191,9 +191,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         has_moved |= self.answer();
         has_moved |= self.poll_topics(cx)?;
         has_moved |= self.answer();
+        let had_room = self.has_room();
         if let Poll::Ready(Err(_)) = self.wire().poll_drain(cx) {
             return Err(Close::Gone);
         }
+        // What waited for room goes on at once: with nothing left to send, nothing else would wake this task.
+        has_moved |= !had_room && self.has_room();
         has_moved |= self.start_held();
         if self.may_read() {
             has_moved |= self.poll_read(cx)?;

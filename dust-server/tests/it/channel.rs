@@ -276,6 +276,8 @@ async fn a_slow_reader_is_closed_and_goes_on_where_it_was_and_slows_nobody() {
     let fixture = start_with(|channels| {
         channels.queue_events_max = 16;
         channels.close_grace = Duration::from_mins(1);
+        // No timer comes to the rescue of a socket that nothing wakes.
+        channels.idle_timeout = Duration::from_hours(1);
     })
     .await;
     let mut slow = fixture.joined("dev_slow").await;

@@ -28,7 +28,6 @@ impl Running {
         let mut channels = ChannelOptions::default();
         // The suite sends a string of ten megabytes.
         channels.frame_bytes_max = 32 << 20;
-        channels.queue_bytes_max = 64 << 20;
         let config = Config::new("")
             .with_listen("127.0.0.1:0".parse().unwrap())
             .with_body_bytes_max(32 << 20)
