@@ -44,6 +44,7 @@
 //! | `embedded` (default) | `Repo::memory` and `Repo::embedded`: the store in the process |
 //! | `http` | `Repo::http`, `Repo::from_env` and `Config`: a store that is reached over HTTP |
 //! | `sync` | `Repo::sync`: a store that is followed over a WebSocket, and read from a replica in memory; with it `http` |
+//! | `axum` | `sse`: changes of records as server-sent events, for live pages |
 
 /// The README's snippets are tests.
 #[cfg(doctest)]
@@ -63,6 +64,8 @@ mod index;
 pub mod prelude;
 mod repo;
 mod schema;
+#[cfg(feature = "axum")]
+pub mod sse;
 mod version;
 
 pub use changeset::{Changeset, Errors, FieldChange, FieldError};

@@ -10,5 +10,6 @@ mod http;
 mod query;
 mod record;
 mod repo;
+mod sse;
 mod subscribe;
 mod version;
