@@ -1,7 +1,7 @@
 //! A page that is live: every browser that has it open sees each change of the records, whoever makes it.
 //!
 //! ```sh
-//! cargo run --example live --features axum -- bookmarks.dust
+//! cargo run -p dust-orm --features axum --example live -- bookmarks.dust
 //! ```
 //!
 //! and open <http://127.0.0.1:3000> in two windows.
