@@ -36,7 +36,6 @@
 //! | `listener` | connections: taken in, bounded in time, and ended |
 //! | `limit` | requests per token and minute |
 //! | `metrics` | counts of requests for Prometheus |
-//! | `timestamp` | points in time as the wire writes them |
 //! | `webhook` | receivers of what is written |
 
 mod channel;
@@ -48,10 +47,10 @@ mod listener;
 mod metrics;
 mod notice;
 mod server;
-mod timestamp;
 mod webhook;
 
 pub use channel::ChannelOptions;
 pub use config::{Backoff, Config, RateLimits, WebhookOptions};
+/// Points in time as the control data has them.
+pub use dust_transport::model::Timestamp;
 pub use server::{Listening, Server, ServerError};
-pub use timestamp::Timestamp;

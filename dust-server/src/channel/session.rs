@@ -29,8 +29,8 @@ use super::close::Close;
 use super::push;
 use super::subscription::{Lost, Subscription};
 use super::wire::{Wire, closing, encoded};
+use crate::Timestamp;
 use crate::notice::Listener;
-use crate::timestamp::Timestamp;
 
 /// How many bytes may wait to be sent before no more are made.
 const QUEUED_BYTES_MAX: usize = 64 << 10;

@@ -10,6 +10,7 @@ mod op;
 mod path;
 mod pattern;
 mod subtree;
+mod timestamp;
 mod value;
 
 pub use entry::{Entry, Seq, UnknownName, ValueKind};
@@ -22,6 +23,7 @@ pub use op::{Action, Batch, Op, Precondition};
 pub use path::{Path, PathError, Segments, decode_segment};
 pub use pattern::{Pattern, PatternError};
 pub use subtree::assemble;
+pub use timestamp::Timestamp;
 #[cfg(feature = "channel")]
 pub(crate) use value::data;
 pub use value::{Envelope, Value, ValueError};

@@ -10,7 +10,7 @@ const SECONDS_PER_DAY: u64 = 86_400;
 /// A point in time, in microseconds since 1970, UTC.
 ///
 /// ```
-/// use dust_server::Timestamp;
+/// use dust_transport::model::Timestamp;
 /// let start = Timestamp::from_ms(1_700_000_000_123);
 /// assert_eq!(start.to_string(), "2023-11-14T22:13:20.123000Z");
 /// ```
@@ -34,7 +34,7 @@ impl Timestamp {
     /// Reads a time in the form of RFC 3339: `2026-11-22T08:25:56.2Z`, with any offset.
     ///
     /// ```
-    /// use dust_server::Timestamp;
+    /// use dust_transport::model::Timestamp;
     /// let start = Timestamp::parse("2023-11-14T23:13:20.123+01:00").unwrap();
     /// assert_eq!(start, Timestamp::from_ms(1_700_000_000_123));
     /// assert_eq!(Timestamp::parse("yesterday"), None);
@@ -60,7 +60,7 @@ impl Timestamp {
 
     /// The time so much later.
     #[must_use]
-    pub(crate) fn plus(self, duration: Duration) -> Self {
+    pub fn plus(self, duration: Duration) -> Self {
         Self(
             self.0
                 .saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
@@ -154,6 +154,16 @@ mod tests {
             let time = Timestamp::from_ms(seconds * 1000);
             assert_eq!(time.to_string(), text);
             assert_eq!(Timestamp::parse(text), Some(time));
+        }
+    }
+
+    #[test]
+    fn times_are_written_to_the_microsecond() {
+        for (ms, text) in [
+            (1_700_000_000_123, "2023-11-14T22:13:20.123000Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999000Z"),
+        ] {
+            assert_eq!(Timestamp::from_ms(ms).to_string(), text);
         }
     }
 
