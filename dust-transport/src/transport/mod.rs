@@ -1,0 +1,166 @@
+//! The contract between a store and whatever reaches it.
+
+mod capability;
+mod file;
+mod list;
+mod subscribe;
+mod write;
+
+use std::fmt;
+
+use futures_core::future::BoxFuture;
+
+use crate::error::{Error, ErrorKind};
+use crate::model::{Batch, Entry, FileHash, Path};
+use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+pub use capability::Capabilities;
+pub use file::{ByteStream, FileContent, FileRange};
+pub use list::{Items, List, Order, Page, Scope, Select};
+pub use subscribe::{EventStream, Interest, Signal, Start, Subscribe};
+pub use write::{Done, Written};
+
+/// A reactive key-value store, reached somehow: in the process, over HTTP, through a synced replica.
+///
+/// One handle speaks to one store. The trait is object safe; a `Repo` holds an `Arc<dyn Transport>`. Implementations
+/// MUST pass the functions of the module `suite` (feature `suite`); what they cannot do they declare in [`Capabilities`]
+/// and refuse with `ErrorKind::NotSupported`.
+///
+/// # Contract
+/// * Writes are acknowledged only when durable, get consecutive sequence numbers (one per op) and are all-or-nothing
+///   (but see [`Capabilities::atomic_batches`]).
+/// * A read that starts after a write was acknowledged sees it.
+/// * Subscriptions deliver every committed op that they cover once, in order.
+///
+/// # Errors
+/// Beside those named at each call, any call may fail by what it is reached through: `Network`, `Http`, `Timeout`,
+/// `Unauthorized`, `RateLimited`, `Storage`, `Closed`.
+///
+/// # Cancel safety
+/// Dropping a read's future has no effect. Dropping the future of [`write`](Transport::write) after its first poll
+/// leaves the outcome unknown; repeat it with the same op id to settle it.
+pub trait Transport: Send + Sync + fmt::Debug + 'static {
+    /// A short name: `embedded`, `http`, `sync`.
+    fn name(&self) -> &'static str;
+
+    /// What this transport and the store behind it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Lists one page of leaves.
+    ///
+    /// # Errors
+    /// `InvalidParams`: `invalid_params` for a limit that is 0 or above `Capabilities::page_leaves_max`;
+    /// `invalid_pattern_for_prefixes` and `unsupported_select` for [`Select::Prefixes`] of a scope without a base.
+    fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
+
+    /// Reads one path: the leaf, or the assembled subtree (kind `map`, revision = highest of its leaves).
+    ///
+    /// A leaf may stand above other leaves. Its own path reads the leaf; in a map assembled from further above, the leaves
+    /// below hide it.
+    fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
+
+    /// Reads exact leaves (no assembly); the result has one slot per path, in order.
+    fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
+
+    /// Whether a leaf or a subtree is at the path.
+    fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
+
+    /// Commits ops, all or nothing, in order; each op sees the effects of those before it.
+    ///
+    /// An empty batch is `InvalidParams`. With an op id, a batch that was already committed under it (by this device)
+    /// is not applied again: its first reply is returned, `deduplicated` set, whatever the batch now holds. A refused batch
+    /// leaves its op id free.
+    ///
+    /// # Errors
+    /// Nothing is written, and `Error::conflict` names the op:
+    /// * `Conflict`: `conflict` for a revision or a subtree that is not as expected, `exists` for `Precondition::Absent`;
+    ///   `held` for a lease that another holds, `occupied` for a lease where another leaf is, `not_held` for the renewal of
+    ///   a lease that is not live with this token, `fenced` for a [`Fence`](crate::model::Fence) that does not hold.
+    /// * `InvalidParams`: `if_match_multi_leaf`, `if_match_unsupported_op`, `if_absent_multi_leaf` and
+    ///   `if_absent_unsupported_op` for a precondition that the op cannot have; `merge_requires_map_value`,
+    ///   `increment_requires_number_value`, `add_requires_value` and `remove_requires_value` for a value that does not fit
+    ///   the op; the codes of `PathError` for a key that is no segment; a code of the store's choice for an increment of
+    ///   what is no number.
+    /// * `InvalidParams`: `payload_too_large` for a file that is beyond the store's limit.
+    /// * `NotSupported` for files without `Capabilities::files`; for the ops on leases, and fences, without
+    ///   `Capabilities::leases`; for a subtree precondition without `Capabilities::subtree_preconditions`, but for those that
+    ///   `Capabilities::subtree_by_leaf` covers; for an op without `Capabilities::value_ops`; for `Precondition::Absent`
+    ///   among several ops without `Capabilities::absent_in_batches`.
+    ///
+    /// `InvalidParams` with `invalid_params`, for the batch as a whole, if it is empty or above
+    /// `Capabilities::batch_ops_max`.
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>>;
+
+    /// Opens a stream of committed ops. Dropping the stream ends the subscription.
+    ///
+    /// Every op that is committed once this has answered is delivered, however late the stream is first read.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::subscribe`.
+    fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>>;
+
+    /// Opens the content of a file, or a part of it, for reading; `None` unless a leaf of the store refers to it.
+    ///
+    /// What has been opened reads to its end, whatever happens to the leaf in the meantime.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::files`.
+    fn read_file<'a>(
+        &'a self,
+        hash: &'a FileHash,
+        range: FileRange,
+    ) -> BoxFuture<'a, Result<Option<FileContent>, Error>> {
+        let _ = (hash, range);
+        let error = Error::new(
+            ErrorKind::NotSupported,
+            "not_supported",
+            "this transport reads no files",
+        );
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// The indexes of the store, in the order of their definition.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::queries`.
+    fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>> {
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Defines an index unless it is there, does a bounded part of its build, and tells how far it has come. Whoever wants
+    /// to query it calls again until it is readable.
+    ///
+    /// From its definition on every write keeps its entries, by whomever and through whatever it comes. What has been built
+    /// stays: another caller goes on, also after a restart. Two at once build it together.
+    ///
+    /// # Errors
+    /// `InvalidParams` with `too_many_indexes` where the store has as many as it takes; `NotSupported` without
+    /// `Capabilities::queries`.
+    fn ensure_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexStatus, Error>> {
+        let _ = definition;
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Removes an index and all that was kept for it; false if there was none.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::queries`.
+    fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
+        let _ = definition;
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Reads one page of a query: the records that a range of an index names, as they are at one moment.
+    ///
+    /// # Errors
+    /// `InvalidParams`: what [`IndexQuery::check`] refuses; `no_index` without the index, `index_building` before it is
+    /// readable, `invalid_cursor` for a cursor that this store did not give. `NotSupported` without `Capabilities::queries`.
+    fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
+        let _ = query;
+        Box::pin(std::future::ready(Err(no_queries())))
+    }
+}
+
+fn no_queries() -> Error {
+    let detail = "what reaches this store has no indexes and no queries";
+    Error::new(ErrorKind::NotSupported, "not_supported", detail)
+}
