@@ -15,6 +15,7 @@ use futures_core::future::BoxFuture;
 use crate::diff::Change;
 use crate::drive::block_on;
 use crate::index::IndexReport;
+use crate::list::StoredLeaf;
 use crate::log::Logged;
 use crate::rollback::RolledBack;
 use crate::snapshot::Snapshot;
@@ -300,6 +301,40 @@ impl Embedded {
         Arc::clone(&self.store).compact(&self.device, through.0).await
     }
 
+    /// Shows the leaves of one page of a list, in its order and as they are stored, and gives the cursor of the next page.
+    ///
+    /// What is shown is what [`list`](Transport::list) with [`Select::Entries`](dust_transport::transport::Select) gives, without
+    /// making a path and a value of each; `select` is not looked at. After an error, what was shown is a part of the page.
+    ///
+    /// ```
+    /// use dust_transport::model::{Op, Path};
+    /// use dust_transport::transport::{List, Transport};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_transport::error::Error> {
+    /// let store = dust_store::Embedded::memory();
+    /// store.write(Op::set(Path::parse("links/dust/title")?, "Dust").into()).await?;
+    /// let mut lines = String::new();
+    /// let page = List::below(Path::parse("links")?);
+    /// store.visit(&page, &mut |leaf| lines += &format!("{} = {}\n", leaf.path, leaf.json)).await?;
+    /// assert_eq!(lines, "links/dust/title = \"Dust\"\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`list`](Transport::list).
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect but what was shown.
+    pub async fn visit(
+        &self,
+        query: &List,
+        visit: &mut (dyn FnMut(StoredLeaf<'_>) + Send),
+    ) -> Result<Option<Path>, Error> {
+        self.store.visit(query, visit).await
+    }
+
     /// How much the store holds; see [`Status`].
     ///
     /// # Errors
@@ -358,6 +393,9 @@ impl fmt::Debug for Embedded {
     }
 }
 
+/// What is shown the leaves of a page.
+type Visitor<'a> = &'a mut (dyn FnMut(StoredLeaf<'_>) + Send);
+
 /// A store whatever its engine. Every call is a boxed future in [`Transport`] already, so this costs one pointer.
 trait AnyStore: Send + Sync {
     fn name(&self) -> &StoreName;
@@ -376,6 +414,7 @@ trait AnyStore: Send + Sync {
     ) -> BoxFuture<'static, Result<Option<FileContent>, Error>>;
     fn snapshot(self: Arc<Self>) -> BoxFuture<'static, Result<Snapshot, Error>>;
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>>;
+    fn visit<'a>(&'a self, query: &'a List, visit: Visitor<'a>) -> BoxFuture<'a, Result<Option<Path>, Error>>;
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>>;
     fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
     fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
@@ -440,6 +479,10 @@ impl<E: Engine> AnyStore for Store<E> {
 
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {
         Box::pin(Self::list(self, query))
+    }
+
+    fn visit<'a>(&'a self, query: &'a List, visit: Visitor<'a>) -> BoxFuture<'a, Result<Option<Path>, Error>> {
+        Box::pin(Self::visit(self, query, visit))
     }
 
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> {

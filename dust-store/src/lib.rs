@@ -84,6 +84,7 @@ pub use dust_layer::Disk;
 pub use dust_layer::engine::foundationdb;
 pub use embedded::Embedded;
 pub use index::IndexReport;
+pub use list::StoredLeaf;
 pub use log::Logged;
 pub use name::StoreName;
 pub use options::{Options, Retention};

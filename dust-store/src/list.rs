@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use dust_layer::{Direction, Engine, Isolation, RangeRead, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{Entry, Path, Pattern};
+use dust_transport::model::{Entry, Path, Pattern, Seq, Value, ValueKind};
 use dust_transport::transport::{Items, List, Order, Page, Scope, Select};
 
+use crate::codec::Leaf;
 use crate::draft::successor;
-use crate::error::{Refusal, of_read};
+use crate::error::{Refusal, corrupt, of_read};
 use crate::keyspace::Keyspace;
 use crate::store::{Store, entry};
 
@@ -17,6 +18,23 @@ const SCAN_PAIRS_MAX: usize = 1024;
 
 /// The fewest leaves read at once where not every one matches.
 const SCAN_PAIRS_MIN: usize = 64;
+
+/// A leaf as it is stored, for what passes it on without taking it apart; see [`Embedded::visit`](crate::Embedded::visit).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredLeaf<'a> {
+    /// Where it is: the text of a [`Path`].
+    pub path: &'a str,
+    /// Its value as JSON text.
+    pub json: &'a str,
+    /// The kind of its value.
+    pub kind: ValueKind,
+    /// The op that wrote it.
+    pub revision: Seq,
+}
+
+fn stored_path(rendered: &str) -> Result<Path, Error> {
+    Path::parse(rendered).map_err(|_| Refusal::foreign_key().into_error())
+}
 
 /// What a list covers, as ranges of keys and what is left to check on each.
 #[derive(Debug)]
@@ -91,47 +109,85 @@ impl<'q> Plan<'q> {
 impl<E: Engine> Store<E> {
     /// Lists one page.
     pub(crate) async fn list(&self, query: &List) -> Result<Page, Error> {
+        self.check(query)?;
+        let plan = Plan::of(query, &self.keys)?;
+        // Most lists are those of one record, far below the limit of a page.
+        let room = query.limit.min(SCAN_PAIRS_MIN);
+        if query.select == Select::Entries {
+            let mut entries: Vec<Entry> = Vec::with_capacity(room);
+            let next = self
+                .scan(&plan, query, |path, value| {
+                    entries.push(entry(stored_path(path)?, value)?);
+                    Ok(())
+                })
+                .await?;
+            let items = Items::Entries(entries);
+            return Ok(Page { items, next });
+        }
+        let mut paths = Vec::with_capacity(room);
+        let next = self
+            .scan(&plan, query, |path, _| {
+                paths.push(stored_path(path)?);
+                Ok(())
+            })
+            .await?;
+        let items = match plan.prefixes_depth.filter(|_| query.select == Select::Prefixes) {
+            Some(depth) => Items::Prefixes(prefixes(&paths, depth, query.order)),
+            None => Items::Keys(paths),
+        };
+        Ok(Page { items, next })
+    }
+
+    /// Shows the entries of one page as they are stored, in its order, and gives its cursor.
+    pub(crate) async fn visit(
+        &self,
+        query: &List,
+        visit: &mut (dyn FnMut(StoredLeaf<'_>) + Send),
+    ) -> Result<Option<Path>, Error> {
+        self.check(query)?;
+        let plan = Plan::of(query, &self.keys)?;
+        self.scan(&plan, query, |path, value| {
+            let leaf = Leaf::decode(value).map_err(|error| Refusal::leaf(error).into_error())?;
+            if !Value::is_json(leaf.text) {
+                return Err(corrupt("a stored value is no JSON"));
+            }
+            visit(StoredLeaf {
+                path,
+                json: leaf.text,
+                kind: leaf.kind,
+                revision: Seq(leaf.revision),
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    fn check(&self, query: &List) -> Result<(), Error> {
         if query.limit == 0 || query.limit > self.options.page_leaves_max {
             let detail = format!("the limit of a page must be 1 to {}", self.options.page_leaves_max);
             return Err(Refusal::invalid("invalid_params", detail).into_error());
         }
-        let plan = Plan::of(query, &self.keys)?;
-        let leaves = match query.select {
-            Select::Entries => self.scan(&plan, query, entry).await?,
-            Select::Keys | Select::Prefixes => {
-                let (paths, next) = self.scan(&plan, query, |path, _| Ok(path)).await?;
-                let items = match plan.prefixes_depth.filter(|_| query.select == Select::Prefixes) {
-                    Some(depth) => Items::Prefixes(prefixes(&paths, depth, query.order)),
-                    None => Items::Keys(paths),
-                };
-                return Ok(Page { items, next });
-            }
-        };
-        let (entries, next): (Vec<Entry>, _) = leaves;
-        Ok(Page {
-            items: Items::Entries(entries),
-            next,
-        })
+        Ok(())
     }
 
-    /// Up to `limit` matches, and the cursor if there is at least one more.
-    async fn scan<I>(
+    /// Hands over the rendered paths and stored leaves of up to `limit` matches, and gives the cursor if there is at least
+    /// one more.
+    async fn scan(
         &self,
         plan: &Plan<'_>,
         query: &List,
-        take: impl Fn(Path, &[u8]) -> Result<I, Error>,
-    ) -> Result<(Vec<I>, Option<Path>), Error> {
+        mut take: impl FnMut(&str, &[u8]) -> Result<(), Error>,
+    ) -> Result<Option<Path>, Error> {
         let transaction = self.engine.begin();
         let Range {
             start: mut begin,
             mut end,
         } = plan.range.clone();
-        // Most lists are those of one record, far below the limit of a page.
-        let mut found = Vec::with_capacity(query.limit.min(SCAN_PAIRS_MIN));
+        let mut found = 0;
         let mut last = None;
         while begin < end {
             // One more than needed shows whether there is a next page.
-            let wanted = query.limit + 1 - found.len();
+            let wanted = query.limit + 1 - found;
             let limit = if plan.filter.is_some() {
                 wanted.max(SCAN_PAIRS_MIN)
             } else {
@@ -149,25 +205,29 @@ impl<E: Engine> Store<E> {
             let page = transaction.get_range(range).await.map_err(of_read)?;
             let mut missed = None;
             for (key, value) in &page {
-                let path = self.keys.path_of(key).and_then(|path| Path::parse(path).ok());
-                let path = path.ok_or_else(|| Refusal::foreign_key().into_error())?;
-                if let Some(pattern) = plan.filter
-                    && !pattern.matches(&path)
-                {
-                    missed = Some((pattern, path));
-                    continue;
-                }
+                let path = self
+                    .keys
+                    .path_of(key)
+                    .ok_or_else(|| Refusal::foreign_key().into_error())?;
                 missed = None;
-                if found.len() == query.limit {
-                    return Ok((found, last));
+                if let Some(pattern) = plan.filter {
+                    let path = stored_path(path)?;
+                    if !pattern.matches(&path) {
+                        missed = Some((pattern, path));
+                        continue;
+                    }
                 }
-                if found.len() + 1 == query.limit {
-                    last = Some(path.clone());
+                if found == query.limit {
+                    return Ok(last);
                 }
-                found.push(take(path, value)?);
+                found += 1;
+                if found == query.limit {
+                    last = Some(stored_path(path)?);
+                }
+                take(path, value)?;
             }
             let Some(read_to) = page.last_key().filter(|_| page.more()) else {
-                return Ok((found, None));
+                return Ok(None);
             };
             let skip = missed.and_then(|(pattern, path)| deeper(pattern, &path));
             match query.order {
@@ -181,7 +241,7 @@ impl<E: Engine> Store<E> {
                 }
             }
         }
-        Ok((found, None))
+        Ok(None)
     }
 }
 

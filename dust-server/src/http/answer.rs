@@ -82,10 +82,7 @@ impl Refusal {
 
     pub(super) fn upgrade_required(ws_url: String) -> Self {
         Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required")
-            .with(
-                "detail",
-                "live events travel over a WebSocket, which this version does not serve yet",
-            )
+            .with("detail", "live events travel over the WebSocket at `ws_url`")
             .with("ws_url", ws_url)
             .with("docs", "https://github.com/xlabs-hq/dust#realtime")
     }

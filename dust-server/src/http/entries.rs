@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use dust_store::Embedded;
+use dust_store::{Embedded, StoredLeaf};
 use dust_transport::error::Error;
 use dust_transport::model::{Action, Batch, Entry, Extension, Op, Path, Precondition, Value};
 use dust_transport::transport::{Transport as _, Written};
@@ -61,16 +61,34 @@ pub(super) async fn read(call: Call) -> Result<Response, Refusal> {
 
 /// Writes an entry as JSON: its value is text already.
 pub(super) fn push_entry(text: &mut String, entry: &Entry) {
+    push_stored(text, stored(entry));
+}
+
+/// Writes a leaf as JSON, as it is stored.
+pub(super) fn push_stored(text: &mut String, leaf: StoredLeaf<'_>) {
     text.push_str("{\"path\":");
-    push_path(text, &entry.path);
+    push_path(text, leaf.path);
     text.push(',');
-    push_leaf(text, entry);
+    push_rest(text, leaf);
     text.push('}');
 }
 
+/// Writes what an entry has beside its path.
+pub(super) fn push_leaf(text: &mut String, entry: &Entry) {
+    push_rest(text, stored(entry));
+}
+
+fn stored(entry: &Entry) -> StoredLeaf<'_> {
+    StoredLeaf {
+        path: entry.path.as_str(),
+        json: entry.value.json(),
+        kind: entry.kind,
+        revision: entry.revision,
+    }
+}
+
 /// Writes a path as a JSON string; most of them are one already, but for the quotes.
-pub(super) fn push_path(text: &mut String, path: &Path) {
-    let path = path.as_str();
+pub(super) fn push_path(text: &mut String, path: &str) {
     if path.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         text.push_str(Value::from(path).json());
     } else {
@@ -80,15 +98,14 @@ pub(super) fn push_path(text: &mut String, path: &Path) {
     }
 }
 
-/// Writes what an entry has beside its path.
-pub(super) fn push_leaf(text: &mut String, entry: &Entry) {
+fn push_rest(text: &mut String, leaf: StoredLeaf<'_>) {
     text.push_str("\"value\":");
-    text.push_str(entry.value.json());
+    text.push_str(leaf.json);
     text.push_str(",\"type\":\"");
-    text.push_str(entry.kind.as_str());
+    text.push_str(leaf.kind.as_str());
     text.push_str("\",\"revision\":");
     // Writing to a string cannot fail.
-    let _ = write!(text, "{}", entry.revision);
+    let _ = write!(text, "{}", leaf.revision);
 }
 
 /// A write without a path, which is refused

@@ -3,15 +3,20 @@
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
+use dust_store::{Embedded, StoredLeaf};
+use dust_transport::error::Error;
 use dust_transport::model::{Path, Pattern};
-use dust_transport::transport::{Items, List, Order, Page, Scope, Select, Transport as _};
+use dust_transport::transport::{List, Order, Scope, Select, Transport as _};
 
 use super::answer::{Refusal, json_text};
 use super::call::Call;
-use super::entries::{push_entry, push_path};
+use super::entries::{push_path, push_stored};
 use super::openapi::{self, Order as OrderName, Select as SelectName, StorePath};
 use super::query::Query;
 use crate::control;
+
+/// What an item of a page takes in most stores, in bytes. A page that grows is copied, so it had better not.
+const ITEM_BYTES: usize = 128;
 
 /// The most leaves of a page.
 pub(super) const LIMIT_MAX: usize = 1000;
@@ -47,8 +52,7 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     if let Some(text) = pages.get(name, &call.query, head) {
         return Ok(json_text(StatusCode::OK, text));
     }
-    let page = store.list(&wanted(&call.query)?).await?;
-    let text = Bytes::from(text_of(&page));
+    let text = Bytes::from(text_of(&store, &wanted(&call.query)?).await?);
     pages.put(name, call.query.clone(), head, text.clone());
     Ok(json_text(StatusCode::OK, text))
 }
@@ -103,26 +107,36 @@ fn path(name: &str, text: &str) -> Result<Path, Refusal> {
     Path::parse(text).map_err(|_| Refusal::invalid(format!("{name} must be a valid path")))
 }
 
-fn text_of(page: &Page) -> String {
-    let mut text = String::from("{\"items\":[");
-    match &page.items {
-        Items::Entries(entries) => push_each(&mut text, entries, push_entry),
-        Items::Keys(paths) | Items::Prefixes(paths) => push_each(&mut text, paths, push_path),
-    }
+async fn text_of(store: &Embedded, list: &List) -> Result<String, Error> {
+    let mut text = String::with_capacity(list.limit * ITEM_BYTES);
+    text.push_str("{\"items\":[");
+    let begin = text.len();
+    let next = if list.select == Select::Entries {
+        let mut show = |leaf: StoredLeaf<'_>| {
+            separate(&mut text, begin);
+            push_stored(&mut text, leaf);
+        };
+        store.visit(list, &mut show).await?
+    } else {
+        let page = store.list(list).await?;
+        for path in page.items.into_paths() {
+            separate(&mut text, begin);
+            push_path(&mut text, path.as_str());
+        }
+        page.next
+    };
     text.push_str("],\"next_cursor\":");
-    match &page.next {
-        Some(next) => push_path(&mut text, next),
+    match &next {
+        Some(next) => push_path(&mut text, next.as_str()),
         None => text.push_str("null"),
     }
     text.push('}');
-    text
+    Ok(text)
 }
 
-fn push_each<T>(text: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        push(text, item);
+/// Sets an item off from the one before, if there is one.
+fn separate(text: &mut String, begin: usize) {
+    if text.len() > begin {
+        text.push(',');
     }
 }
