@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{FileHashError, IdError, Path, PathError, PatternError, Seq, ValueError};
@@ -21,11 +22,13 @@ use crate::model::{FileHashError, IdError, Path, PathError, PatternError, Seq, V
 /// assert_eq!(error.outcome(), Outcome::NotApplied);
 /// assert_eq!(error.to_string(), "rate_limited: 100 writes a minute are allowed");
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
 // A `Result` stays as small as its `Ok`.
 const _: () = assert!(size_of::<Error>() == size_of::<usize>());
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     code: Cow<'static, str>,
@@ -34,7 +37,7 @@ struct Inner {
     retry_after: Option<Duration>,
     outcome: Outcome,
     conflict: Option<ConflictAt>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The kinds of errors, by what a caller can do about them.
@@ -211,7 +214,7 @@ impl Error {
     /// The same with the error that caused it.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use dust_store::Embedded;
 use dust_transport::channel::{
-    ACK_SEQ, BATCH, BatchReply, BatchRequest, CAPVER, EXTENSION_BATCH, EXTENSION_OP_IDS, Frame, JoinReply, JoinRequest,
-    PUT_FILE, Permissions, Refusal, Reply, StoreAccess, WRITE, WriteReply, WriteRequest,
+    ACK_SEQ, BATCH, BatchReply, BatchRequest, CAPVER, EXTENSION_BATCH, EXTENSION_OP_IDS, EXTENSION_QUERIES, Frame,
+    JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, STATUS, StoreAccess, WRITE, WriteReply,
+    WriteRequest,
 };
 use dust_transport::error::{Error, ErrorKind};
 use dust_transport::model::{Batch, OpKind, Path, Seq, Value};
@@ -128,7 +129,7 @@ impl Joined {
                 Some(_) => Ok((Value::map::<&str>([]), None)),
                 None => Err(refusal("invalid_payload")),
             },
-            "status" => Ok((status::read(self).await.map_err(|error| refused(&error))?, None)),
+            STATUS => Ok((status::read(self).await.map_err(|error| refused(&error))?, None)),
             "rollback" => rollback::run(self, &frame.payload).await,
             _ => Err(refusal("unknown_event")),
         }
@@ -312,7 +313,9 @@ fn granted(token: &Token, head: Seq) -> JoinReply {
         permissions: permissions(token),
         scopes: scopes(token),
         store_access: store_access(token),
-        extensions: [EXTENSION_BATCH, EXTENSION_OP_IDS].map(str::to_owned).into(),
+        extensions: [EXTENSION_BATCH, EXTENSION_OP_IDS, EXTENSION_QUERIES]
+            .map(str::to_owned)
+            .into(),
     }
 }
 

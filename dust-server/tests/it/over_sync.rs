@@ -90,7 +90,7 @@ mod suite {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
-#[dust(prefix = "reading/links")]
+#[dust(prefix = "reading/links", index(title))]
 struct Link {
     slug: String,
     #[dust(required)]
@@ -139,6 +139,25 @@ async fn records_are_read_from_the_replica_and_compared_by_the_server() {
         .collect();
     titles.sort();
     assert_eq!(titles, ["Dust", "Title of a/b~c", "Title of new", "Title of ä+ö"]);
+}
+
+#[tokio::test]
+async fn records_are_found_by_their_fields() {
+    let (running, token) = serve(Database::memory()).await;
+    let repo = Repo::sync(config(&running, &token)).await.unwrap();
+    assert!(repo.transport().capabilities().queries, "the join tells it");
+    repo.insert(link("b")).await.unwrap();
+    repo.ensure_indexes::<Link>().await.unwrap();
+    repo.batch_write(Batch::new().insert(link("c")).insert(link("a")))
+        .await
+        .unwrap();
+    let query = repo
+        .query(Link::TITLE.between("Title of b"..))
+        .order_by(Link::TITLE.desc());
+    assert_eq!(query.all().await.unwrap(), [link("c"), link("b")]);
+    let page = query.clone().limit(1).page().await.unwrap();
+    let rest = query.after(page.next).page().await.unwrap();
+    assert_eq!((page.records, rest.records), (vec![link("c")], vec![link("b")]));
 }
 
 #[tokio::test]

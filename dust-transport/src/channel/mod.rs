@@ -12,6 +12,7 @@
 //! | [`CATCH_UP_COMPLETE`] | server | [`CatchUpComplete`]: what follows is live |
 //! | [`WRITE`] | client | [`WriteRequest`]; answered by [`WriteReply`] |
 //! | [`BATCH`] | client | [`BatchRequest`]; answered by [`BatchReply`] |
+//! | [`STATUS`] | client | an empty map; answered by [`StatusReply`] |
 //! | [`REPLY`] | server | [`Reply`] to the frame with the same `ref` |
 //! | [`HEARTBEAT`] | client | an empty map, on the topic [`PHOENIX`] |
 //!
@@ -36,6 +37,7 @@
 //! |---|---|
 //! | [`EXTENSION_BATCH`] | the event [`BATCH`]: several ops in one commit, with every precondition of the model |
 //! | [`EXTENSION_OP_IDS`] | an op id is committed once; the reply to a repetition says `deduplicated` |
+//! | [`EXTENSION_QUERIES`] | records are found by their fields, at routes of HTTP |
 //!
 //! Further keys that only a server of this house sends: `deduplicated` in replies; `current_revision`, `op_index`, `path`
 //! and `kind` in refusals; `revision` of the leaves of a snapshot; `written` in events, where typed values are told plain.
@@ -47,6 +49,7 @@ mod payload;
 mod push;
 mod refusal;
 mod reply;
+mod status;
 mod write;
 
 pub use codec::{Codec, Encoded};
@@ -56,6 +59,7 @@ pub use payload::PayloadError;
 pub use push::{CatchUpComplete, Snapshot, event_of, event_payload};
 pub use refusal::Refusal;
 pub use reply::{BatchReply, Reply, WriteReply};
+pub use status::{RecentOp, StatusReply};
 pub use write::{BatchRequest, WriteRequest};
 
 /// The capability version that is spoken here, and the least that servers take.
@@ -89,11 +93,15 @@ pub const BATCH: &str = "batch";
 pub const PUT_FILE: &str = "put_file";
 /// The event by which a client says how far it has come.
 pub const ACK_SEQ: &str = "ack_seq";
+/// The event by which a client asks how the store stands.
+pub const STATUS: &str = "status";
 
 /// The server knows the event [`BATCH`].
 pub const EXTENSION_BATCH: &str = "batch";
 /// The server commits an op id once.
 pub const EXTENSION_OP_IDS: &str = "op_ids";
+/// The server has indexes and queries, at its HTTP routes.
+pub const EXTENSION_QUERIES: &str = "queries";
 
 /// The topic of a store, by its name `org/name` or its UUID.
 ///

@@ -3,12 +3,13 @@
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An id that makes a batch idempotent: committed at most once per device.
 ///
-/// Between 1 and 255 bytes, without control characters.
+/// Between 1 and 255 bytes, without control characters. Cloning is cheap.
 ///
 /// ```
 /// use dust_transport::model::OpId;
@@ -18,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// # Ok::<(), dust_transport::model::IdError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OpId(String);
+pub struct OpId(Arc<str>);
 
 /// The device that wrote an op: any non-empty string, by convention `dev_…`.
 ///
@@ -73,13 +74,13 @@ impl OpId {
     /// # Errors
     /// [`IdError`] if it is empty, longer than 255 bytes, or has control characters.
     pub fn new(id: impl Into<String>) -> Result<Self, IdError> {
-        check(id.into()).map(Self)
+        check(id.into()).map(|id| Self(id.into()))
     }
 
     /// Makes an id that is unique for all practical purposes: 32 hex digits. It is no secret.
     #[must_use]
     pub fn random() -> Self {
-        Self(random_hex())
+        Self(random_hex().into())
     }
 
     /// The text.

@@ -1,14 +1,14 @@
 //! The task that keeps the connection: it connects, joins, applies what comes, sends what waits, and begins anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::outbox::{Outbox, Pending};
+use super::outbox::{self, Outbox, Pending};
 use super::replica::Replica;
 use super::shared::Shared;
 use super::socket::{Refused, Socket, lost};
@@ -35,6 +35,15 @@ pub(super) enum Command {
     GiveUp(u64),
     /// Ask the server for what was not told: something was written past the channel.
     CatchUp,
+    /// Ask the server something about the store.
+    Ask(Box<Ask>),
+}
+
+/// A question that waits for no connection, and is not asked again when one breaks.
+pub(super) struct Ask {
+    pub(super) event: &'static str,
+    pub(super) payload: Value,
+    pub(super) answer: oneshot::Sender<Result<Value, Error>>,
 }
 
 /// The task of one connection after another.
@@ -49,6 +58,8 @@ pub(super) struct Actor {
     joined: bool,
     caught_up: bool,
     early: BTreeMap<Seq, Early>,
+    /// What was asked in this join, by `ref`.
+    asked: HashMap<u64, oneshot::Sender<Result<Value, Error>>>,
     /// A heartbeat was sent, and nothing was heard since.
     beat_open: bool,
     /// Failed attempts since the last time that it went well.
@@ -89,6 +100,7 @@ impl Actor {
             joined: false,
             caught_up: false,
             early: BTreeMap::new(),
+            asked: HashMap::new(),
             beat_open: false,
             attempt: 0,
             stuck: (Seq(0), 0),
@@ -118,9 +130,7 @@ impl Actor {
                 Break::End(reason) => return reason,
                 Break::Again(wait) => wait,
             };
-            self.joined = false;
-            self.caught_up = false;
-            self.early.clear();
+            self.leave();
             self.attempt = self.attempt.saturating_add(1);
             self.shared.set_state(ConnectionState::Waiting);
             let options = &self.shared.options;
@@ -216,12 +226,21 @@ impl Actor {
         self.next_ref
     }
 
-    /// Asks for what follows the last op that is known.
-    fn join(&mut self, socket: &Socket) {
-        self.join = self.reference();
+    /// Forgets what belongs to the join so far.
+    fn leave(&mut self) {
         self.joined = false;
         self.caught_up = false;
         self.early.clear();
+        for (_, answer) in self.asked.drain() {
+            // Whoever does not wait any more does not want to know.
+            let _ = answer.send(Err(lost("the connection broke before the answer came")));
+        }
+    }
+
+    /// Asks for what follows the last op that is known.
+    fn join(&mut self, socket: &Socket) {
+        self.join = self.reference();
+        self.leave();
         let payload = JoinRequest::after(self.shared.applied()).to_payload();
         let join = self.join.to_string();
         let frame = Frame::new(self.topic.clone(), JOIN, payload);
@@ -242,7 +261,21 @@ impl Actor {
                     self.join(socket);
                 }
             }
+            Command::Ask(ask) => self.ask(*ask, socket),
         }
+    }
+
+    fn ask(&mut self, ask: Ask, socket: Option<&Socket>) {
+        let Some(socket) = socket.filter(|_| self.joined) else {
+            let reason = self.shared.ended();
+            let error = reason.map_or_else(outbox::not_connected, |reason| reason.to_error());
+            let _ = ask.answer.send(Err(error));
+            return;
+        };
+        let reference = self.reference();
+        let frame = Frame::new(self.topic.clone(), ask.event, ask.payload);
+        socket.send(&frame.join_ref(self.join.to_string()).reference(reference.to_string()));
+        self.asked.insert(reference, ask.answer);
     }
 
     /// Sends what was not sent in this join.
@@ -284,6 +317,13 @@ impl Actor {
             return Ok(());
         };
         let reply = Reply::from_payload(&frame.payload).map_err(|error| Break::from(Error::from(error)))?;
+        if let Some(answer) = self.asked.remove(&reference) {
+            let _ = answer.send(match reply {
+                Reply::Ok(response) => Ok(response),
+                Reply::Error(refusal) => Err(refusal.into_error()),
+            });
+            return Ok(());
+        }
         if reference != self.join {
             self.outbox.reply(reference, reply);
             return Ok(());
@@ -292,12 +332,7 @@ impl Actor {
             Reply::Ok(response) => {
                 let joined = JoinReply::from_response(&response).map_err(|error| Break::from(Error::from(error)))?;
                 self.joined = true;
-                let (batches, op_ids) = (
-                    joined.has(channel::EXTENSION_BATCH),
-                    joined.has(channel::EXTENSION_OP_IDS),
-                );
-                self.shared.batches.store(batches, Ordering::Relaxed);
-                self.shared.op_ids.store(op_ids, Ordering::Relaxed);
+                self.shared.set_joined(joined);
                 self.shared.set_state(ConnectionState::CatchingUp);
                 Ok(())
             }

@@ -1,27 +1,50 @@
-//! Where committed ops go from: to every subscription, and for a while into memory.
+//! Where ops go from: to every subscription and every watch, and for a while into memory.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use crate::model::{Event, Seq, Value};
+use crate::error::Error;
+use crate::model::{Event, Op, OpId, Seq, Value};
 
 /// The most bytes of values that are kept of past events.
 const RECENT_BYTES_MAX: usize = 1 << 20;
 
-/// What subscriptions are told.
+/// What subscriptions and watches are told.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
     /// A committed op.
-    Event(Arc<Event>),
+    Event(Committed),
+    /// An op that is seen before it is committed.
+    Local(Arc<Local>),
+    /// An op that was seen before it would have been committed, and is seen no more.
+    Rejected(Arc<Local>, Error),
     /// The ops up to here are not known one by one: the log was cut.
     Reset(Seq),
     /// Nothing follows.
     Ended,
 }
 
-/// The events of one store, in order and without gaps.
+/// A committed op, and what is known of it here.
+#[derive(Debug, Clone)]
+pub(super) struct Committed {
+    pub(super) event: Arc<Event>,
+    /// The op id under which it went over the wire.
+    pub(super) op_id: Option<OpId>,
+    /// The number under which it was seen before.
+    pub(super) ahead: Option<u64>,
+}
+
+/// An op that is seen before it is committed.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) number: u64,
+    pub(super) op: Op,
+    pub(super) op_id: OpId,
+}
+
+/// What is told of one store, in order; its events without gaps.
 #[derive(Debug)]
 pub(super) struct Hub {
     told: broadcast::Sender<Told>,
@@ -45,15 +68,37 @@ impl Hub {
         }
     }
 
-    pub(super) fn event(&mut self, event: &Arc<Event>) {
-        self.recent_bytes += bytes_of(event);
-        self.recent.push_back(Arc::clone(event));
+    pub(super) fn event(&mut self, committed: Committed) {
+        self.recent_bytes += bytes_of(&committed.event);
+        self.recent.push_back(Arc::clone(&committed.event));
         while self.recent.len() > self.recent_max || self.recent_bytes > RECENT_BYTES_MAX {
             let Some(oldest) = self.recent.pop_front() else { break };
             self.recent_bytes -= bytes_of(&oldest);
         }
         // An error means that nobody listens.
-        let _ = self.told.send(Told::Event(Arc::clone(event)));
+        let _ = self.told.send(Told::Event(committed));
+    }
+
+    pub(super) fn local(&self, number: u64, op_id: &OpId, ops: &[Op]) {
+        self.seen(number, op_id, ops, Told::Local);
+    }
+
+    pub(super) fn rejected(&self, number: u64, op_id: &OpId, ops: &[Op], error: &Error) {
+        self.seen(number, op_id, ops, |local| Told::Rejected(local, error.clone()));
+    }
+
+    fn seen(&self, number: u64, op_id: &OpId, ops: &[Op], told: impl Fn(Arc<Local>) -> Told) {
+        if self.told.receiver_count() == 0 {
+            return;
+        }
+        for op in ops {
+            let local = Local {
+                number,
+                op: op.clone(),
+                op_id: op_id.clone(),
+            };
+            let _ = self.told.send(told(Arc::new(local)));
+        }
     }
 
     pub(super) fn reset(&mut self, through: Seq) {

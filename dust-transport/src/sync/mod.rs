@@ -11,8 +11,11 @@ mod running;
 mod shared;
 mod socket;
 mod state;
+mod status;
 mod subscription;
 mod unnamed;
+mod verb;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +29,7 @@ use crate::channel::{BATCH, BatchRequest, WriteRequest};
 use crate::error::{Error, ErrorKind};
 use crate::http::{Http, HttpOptions};
 use crate::model::{Action, Batch, Entry, FileHash, FileRef, Op, Path, Precondition, Seq};
+use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
 use crate::transport::{
     Capabilities, Done, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
 };
@@ -37,6 +41,8 @@ use outbox::{Pending, Place};
 use shared::Shared;
 use socket::Endpoint;
 pub use state::{ConnectionState, EndReason};
+pub use status::SyncStatus;
+pub use watch::{Watch, WatchEvent, WatchMode, WatchStream};
 
 /// The most ops of one batch, and the most leaves of one page.
 const ITEMS_MAX: usize = 1000;
@@ -76,10 +82,15 @@ const ITEMS_MAX: usize = 1000;
 /// settled by its op id: by its own event, or by sending it again where the server commits an op id once. Where it does
 /// not, and the event is not among those that were missed, the write fails with `Outcome::Unknown`.
 ///
+/// # Queries
+/// They go over HTTP, to a server that has them (extension `queries`); so they find what is committed, and not what is only
+/// seen here.
+///
 /// # Subscriptions
 /// All are fed by the one connection. One that starts in the past, or falls behind by more than
 /// [`SyncOptions::listener_events_max`], reads the log over a connection of its own and then goes on live: nothing is lost
-/// and nothing comes twice. Where the log was cut, it gets a `Resync`.
+/// and nothing comes twice. Where the log was cut, it gets a `Resync`. A [`watch`](Self::watch) tells what reads here see: the leaves
+/// that are there, and optimistic writes as they are made.
 ///
 /// # Connection
 /// A connection that breaks, or says nothing for a heartbeat, is opened again after a random wait that grows, and the store
@@ -364,6 +375,7 @@ impl Transport for Sync {
             .with_subtree_by_leaf(!batches && http.subtree_by_leaf)
             .with_atomic_batches(batches || http.atomic_batches)
             .with_absent_in_batches(batches)
+            .with_queries(http.queries || shared.queries.load(Ordering::Relaxed))
             .with_op_ids(shared.op_ids.load(Ordering::Relaxed))
             .with_batch_ops_max(ITEMS_MAX)
             .with_page_leaves_max(ITEMS_MAX)
@@ -421,6 +433,22 @@ impl Transport for Sync {
         range: FileRange,
     ) -> BoxFuture<'a, Result<Option<FileContent>, Error>> {
         self.inner.shared.http.read_file(hash, range)
+    }
+
+    fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>> {
+        self.inner.shared.http.indexes()
+    }
+
+    fn ensure_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexStatus, Error>> {
+        self.inner.shared.http.ensure_index(definition)
+    }
+
+    fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
+        self.inner.shared.http.drop_index(definition)
+    }
+
+    fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
+        self.inner.shared.http.query(query)
     }
 }
 

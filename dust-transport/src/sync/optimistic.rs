@@ -14,6 +14,7 @@ use crate::transport::Written;
 #[derive(Debug)]
 #[must_use = "whether the server took it is known by `settled`"]
 pub struct Optimistic {
+    op_id: OpId,
     answer: JoinHandle<Result<Written, Error>>,
 }
 
@@ -87,23 +88,37 @@ impl Line {
         Ok(self.next)
     }
 
-    /// Drops the op that an event is of: the first of those under its op id. Only between `retract` and `reapply`.
-    pub(super) fn committed(&mut self, op_id: &OpId) {
-        if let Some(at) = self.ahead.iter().position(|ahead| ahead.op_id == *op_id)
-            && let Some(ahead) = self.ahead.get_mut(at)
-        {
-            if !ahead.ops.is_empty() {
-                ahead.ops.remove(0);
-            }
-            if ahead.ops.is_empty() {
-                self.ahead.remove(at);
-            }
-        }
+    /// The number of the last ops that were added; 0 before the first.
+    pub(super) fn last(&self) -> u64 {
+        self.next
     }
 
-    /// Drops the ops of a number. Only between `retract` and `reapply`.
-    pub(super) fn remove(&mut self, number: u64) {
-        self.ahead.retain(|ahead| ahead.number != number);
+    /// What is left of the ops of a number.
+    pub(super) fn ops(&self, number: u64) -> &[Op] {
+        let ahead = self.ahead.iter().rev().find(|ahead| ahead.number == number);
+        ahead.map_or(&[], |ahead| &ahead.ops)
+    }
+
+    /// Drops the op that an event is of, the first of those under its op id, and gives its number. Only between `retract` and
+    /// `reapply`.
+    pub(super) fn committed(&mut self, op_id: &OpId) -> Option<u64> {
+        let at = self.ahead.iter().position(|ahead| ahead.op_id == *op_id)?;
+        let ahead = self.ahead.get_mut(at)?;
+        let number = ahead.number;
+        if !ahead.ops.is_empty() {
+            ahead.ops.remove(0);
+        }
+        if ahead.ops.is_empty() {
+            self.ahead.remove(at);
+        }
+        Some(number)
+    }
+
+    /// Drops what is left of the ops of a number, and gives it. Only between `retract` and `reapply`.
+    pub(super) fn remove(&mut self, number: u64) -> Option<(OpId, Vec<Op>)> {
+        let at = self.ahead.iter().position(|ahead| ahead.number == number)?;
+        let ahead = self.ahead.remove(at);
+        Some((ahead.op_id, ahead.ops))
     }
 }
 
@@ -172,7 +187,7 @@ impl Sync {
     /// back, on top of whatever was committed in the meantime.
     ///
     /// What it writes has revision 0 until it is committed. Preconditions are the server's to check. Subscriptions tell what
-    /// is committed, and so hear of it then.
+    /// is committed, and so hear of it then; a [`watch`](Self::watch) tells it at once.
     ///
     /// # Errors
     /// `InvalidParams` for ops that cannot be applied here; `NotSupported` for files and leases; `RateLimited` with
@@ -201,19 +216,25 @@ impl Sync {
             Some(id) => id.clone(),
             None => unnamed::op_id()?,
         };
-        let number = self.inner.shared.push_ahead(op_id.clone(), batch.ops.clone())?;
-        let sync = self.clone();
+        let number = self.inner.shared.push_ahead(&op_id, batch.ops.clone())?;
+        let (sync, batch) = (self.clone(), batch.with_id(op_id.clone()));
         let answer = tokio::spawn(async move {
-            let answer = sync.write_batch(batch.with_id(op_id)).await;
+            let answer = sync.write_batch(batch).await;
             // What its events have not replaced by now was refused, or was committed before.
-            sync.inner.shared.remove_ahead(number);
+            sync.inner.shared.remove_ahead(number, answer.as_ref().err());
             answer
         });
-        Ok(Optimistic { answer })
+        Ok(Optimistic { op_id, answer })
     }
 }
 
 impl Optimistic {
+    /// The op id under which it goes to the server, by which a [`watch`](Sync::watch) names it.
+    #[must_use]
+    pub fn op_id(&self) -> &OpId {
+        &self.op_id
+    }
+
     /// Waits for the server's answer.
     ///
     /// # Errors

@@ -237,6 +237,20 @@ impl Replica {
             return Err(Error::new(ErrorKind::InvalidParams, "invalid_params", detail));
         }
         let depth = prefixes_depth(query)?;
+        let mut found = self.find(query, query.limit + 1);
+        let more = found.len() > query.limit;
+        found.truncate(query.limit);
+        let next = found.last().filter(|_| more).map(|(path, _)| (*path).clone());
+        Ok(page_of(query, found, next, depth))
+    }
+
+    /// The leaves of a scope, at most so many.
+    pub(super) fn entries(&self, scope: Scope, order: Order, limit: usize) -> Vec<Entry> {
+        let query = List::new(scope).order(order);
+        self.find(&query, limit).into_iter().map(entry_of).collect()
+    }
+
+    fn find(&self, query: &List, most: usize) -> Vec<(&Path, &Leaf)> {
         let (from, to) = bounds(query);
         let is_empty = match (&from, &to) {
             (Bound::Included(from), Bound::Included(to)) => from > to,
@@ -244,7 +258,7 @@ impl Replica {
             _ => false,
         };
         if is_empty {
-            return Ok(page_of(query, Vec::new(), None, depth));
+            return Vec::new();
         }
         let range = (from.as_ref().map(String::as_str), to.as_ref().map(String::as_str));
         let matches = |(path, _): &(&Path, &Leaf)| match &query.scope {
@@ -252,14 +266,10 @@ impl Replica {
             Scope::Range { .. } | Scope::Below(_) => true,
         };
         let leaves = self.leaves.range::<str, _>(range);
-        let mut found: Vec<(&Path, &Leaf)> = match query.order {
-            Order::Asc => leaves.filter(matches).take(query.limit + 1).collect(),
-            Order::Desc => leaves.rev().filter(matches).take(query.limit + 1).collect(),
-        };
-        let more = found.len() > query.limit;
-        found.truncate(query.limit);
-        let next = found.last().filter(|_| more).map(|(path, _)| (*path).clone());
-        Ok(page_of(query, found, next, depth))
+        match query.order {
+            Order::Asc => leaves.filter(matches).take(most).collect(),
+            Order::Desc => leaves.rev().filter(matches).take(most).collect(),
+        }
     }
 }
 

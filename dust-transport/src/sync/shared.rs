@@ -1,16 +1,17 @@
 //! What the handles of a synced store, its connection and its subscriptions have in common.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
 use super::SyncOptions;
-use super::hub::Hub;
+use super::hub::{Committed, Hub};
 use super::optimistic::Line;
 use super::replica::Replica;
 use super::socket::Endpoint;
 use super::state::{ConnectionState, EndReason};
+use crate::channel::{self, JoinReply};
 use crate::error::{Error, ErrorKind};
 use crate::http::Http;
 use crate::model::{Event, Op, OpId, PathError, Seq};
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     /// What the server said at the last join.
     pub(super) batches: AtomicBool,
     pub(super) op_ids: AtomicBool,
+    pub(super) queries: AtomicBool,
+    joined: Mutex<Option<JoinReply>>,
 }
 
 /// The replica, and how far it has come. Subscriptions open under the same lock, so that none misses an event.
@@ -36,6 +39,13 @@ pub(super) struct View {
     pub(super) hub: Hub,
     /// What the replica has beyond `applied`.
     line: Line,
+}
+
+impl View {
+    /// The number of the last op that was shown before it is committed.
+    pub(super) fn ahead(&self) -> u64 {
+        self.line.last()
+    }
 }
 
 impl Shared {
@@ -56,6 +66,8 @@ impl Shared {
             ready: AtomicBool::new(false),
             batches: AtomicBool::new(false),
             op_ids: AtomicBool::new(false),
+            queries: AtomicBool::new(false),
+            joined: Mutex::new(None),
         }
     }
 
@@ -81,15 +93,20 @@ impl Shared {
             view.line.retract(&mut view.replica);
         }
         let applied = view.replica.apply(event);
+        let mut ahead = None;
         if !is_plain {
             if let (Some(op_id), Ok(()), true) = (op_id, &applied, event.device == self.options.device) {
-                view.line.committed(op_id);
+                ahead = view.line.committed(op_id);
             }
             view.line.reapply(&mut view.replica);
         }
         applied?;
         view.applied = event.seq;
-        view.hub.event(event);
+        view.hub.event(Committed {
+            event: Arc::clone(event),
+            op_id: op_id.cloned(),
+            ahead,
+        });
         drop(guard);
         self.applied.send_replace(event.seq);
         Ok(())
@@ -110,23 +127,60 @@ impl Shared {
     }
 
     /// Shows ops before they are committed; gives the number by which to end that.
-    pub(super) fn push_ahead(&self, op_id: OpId, ops: Vec<Op>) -> Result<u64, Error> {
+    pub(super) fn push_ahead(&self, op_id: &OpId, ops: Vec<Op>) -> Result<u64, Error> {
         let mut guard = self.write();
         let view = &mut *guard;
         if view.line.len() >= self.options.outbox_max {
             let detail = "too many writes wait for the server";
             return Err(Error::new(ErrorKind::RateLimited, "outbox_full", detail));
         }
-        view.line.push(&mut view.replica, op_id, ops)
+        let number = view.line.push(&mut view.replica, op_id.clone(), ops)?;
+        view.hub.local(number, op_id, view.line.ops(number));
+        Ok(number)
     }
 
-    /// Shows ops no longer, unless they are committed.
-    pub(super) fn remove_ahead(&self, number: u64) {
+    /// Shows ops no longer, unless they are committed; tells that they were refused, if this is why.
+    pub(super) fn remove_ahead(&self, number: u64, refused: Option<&Error>) {
         let mut guard = self.write();
         let view = &mut *guard;
         view.line.retract(&mut view.replica);
-        view.line.remove(number);
+        let removed = view.line.remove(number);
         view.line.reapply(&mut view.replica);
+        if let (Some((op_id, ops)), Some(error)) = (removed, refused) {
+            view.hub.rejected(number, &op_id, &ops, error);
+        }
+    }
+
+    /// Looks at what is committed, without what is only seen before.
+    pub(super) fn look_at_committed<T>(&self, look: impl FnOnce(&View) -> T) -> T {
+        let view = self.read();
+        if view.line.is_empty() {
+            return look(&view);
+        }
+        drop(view);
+        let mut guard = self.write();
+        let view = &mut *guard;
+        view.line.retract(&mut view.replica);
+        let seen = look(view);
+        view.line.reapply(&mut view.replica);
+        seen
+    }
+
+    /// Keeps what the server said at a join.
+    pub(super) fn set_joined(&self, joined: JoinReply) {
+        for (known, extension) in [
+            (&self.batches, channel::EXTENSION_BATCH),
+            (&self.op_ids, channel::EXTENSION_OP_IDS),
+            (&self.queries, channel::EXTENSION_QUERIES),
+        ] {
+            known.store(joined.has(extension), Ordering::Relaxed);
+        }
+        *self.joined.lock().unwrap_or_else(PoisonError::into_inner) = Some(joined);
+    }
+
+    /// What the server said at the last join.
+    pub(super) fn joined(&self) -> Option<JoinReply> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn state(&self) -> watch::Receiver<ConnectionState> {

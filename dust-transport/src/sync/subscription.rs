@@ -54,6 +54,8 @@ pub(super) fn open(shared: &Arc<Shared>, subscribe: Subscribe) -> EventStream {
         Start::After(last) => (view.hub.after(last, applied), last),
     };
     drop(view);
+    // What has ended says so no more.
+    let ended = shared.ended().map(|reason| Err(reason.to_error()));
     let mut subscription = Subscription {
         shared: Arc::clone(shared),
         told,
@@ -63,9 +65,10 @@ pub(super) fn open(shared: &Arc<Shared>, subscribe: Subscribe) -> EventStream {
         fetch: None,
         attempt: 0,
         caught_up: false,
-        ended: false,
+        ended: ended.is_some(),
     };
     match past {
+        _ if subscription.ended => subscription.ready.extend(ended),
         Some(events) => {
             for event in events {
                 subscription.event(event);
@@ -129,8 +132,9 @@ impl Subscription {
 
     async fn read_hub(&mut self) {
         match self.told.recv().await {
-            Ok(Told::Event(event)) if event.seq <= self.last => {}
-            Ok(Told::Event(event)) if event.seq.0 == self.last.0 + 1 => self.event(event),
+            Ok(Told::Event(committed)) if committed.event.seq <= self.last => {}
+            Ok(Told::Event(committed)) if committed.event.seq.0 == self.last.0 + 1 => self.event(committed.event),
+            Ok(Told::Local(_) | Told::Rejected(..)) => {}
             // What is between is in the log, and so is the event.
             Ok(Told::Event(_)) | Err(RecvError::Lagged(_)) => self.attempt = 1,
             Ok(Told::Reset(through)) => self.reset(through),

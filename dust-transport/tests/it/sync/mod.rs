@@ -4,6 +4,7 @@
 
 mod recorded;
 mod server;
+mod watch;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

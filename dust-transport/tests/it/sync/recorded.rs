@@ -56,7 +56,7 @@ async fn replay(joined: Vec<Json>, written: Vec<Json>) -> SyncOptions {
                     };
                     let frames = match sent[3].as_str() {
                         Some(JOIN) => &answers.0,
-                        Some("write") => &answers.1,
+                        Some("write" | "status") => &answers.1,
                         _ => continue,
                     };
                     for frame in frames {
@@ -168,6 +168,22 @@ async fn writes_are_answered_by_what_the_original_answers() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_status_of_the_original_is_read() {
+    let joined = received("join", "join by name (read+write token)");
+    let status = received("writes", "status after the writes");
+    let sync = Sync::connect(replay(joined, status).await).await.unwrap();
+    let status = sync.server_status().await.unwrap();
+    assert_eq!(
+        (status.current_seq, status.entry_count, status.db_size_bytes),
+        (Seq(38), 18, Some(20_480))
+    );
+    assert_eq!(
+        (status.recent_ops[0].path.as_str(), status.recent_ops.len()),
+        ("big64", 5)
+    );
 }
 
 #[tokio::test]

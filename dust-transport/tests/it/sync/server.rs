@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dust_transport::channel::{
     self, BATCH, BatchReply, BatchRequest, CATCH_UP_COMPLETE, CatchUpComplete, Codec, EVENT, Encoded, Frame, HEARTBEAT,
-    JOIN, JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, StoreAccess, WRITE, WriteReply, WriteRequest,
+    JOIN, JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, STATUS, StatusReply, StoreAccess, WRITE,
+    WriteReply, WriteRequest,
 };
 use dust_transport::error::Error;
 use dust_transport::model::{Batch, DeviceId, Event, Pattern, Seq, Value};
@@ -184,6 +185,13 @@ async fn serve(stream: TcpStream, context: Context) {
                 }
                 feed = join(&frame, &context, &out, device.lock().unwrap().clone().unwrap());
             }
+            STATUS => {
+                let status = StatusReply {
+                    current_seq: Seq(7),
+                    ..StatusReply::default()
+                };
+                let _ = out.send(frame.answer(&Reply::Ok(status.to_response())));
+            }
             WRITE | BATCH | PUT_FILE => {
                 if context.faults.drop_writes.load(Ordering::Relaxed) {
                     continue;
@@ -227,12 +235,12 @@ async fn commit(frame: &Frame, model: &Model) -> Reply {
     }
 }
 
-/// An event as one of the client's own, whose writes are all there are but for those of the test.
+/// An event as one of the client's own, whose writes all have op ids; those of the test have none, and are another's.
 fn event_frame(topic: &str, event: &Event, device: &DeviceId) -> Frame {
-    let event = Event {
-        device: device.clone(),
-        ..event.clone()
-    };
+    let mut event = event.clone();
+    if event.op_id.is_some() {
+        event.device = device.clone();
+    }
     Frame::new(topic, EVENT, channel::event_payload(&event))
 }
 
