@@ -8,7 +8,7 @@ use dust_transport::error::Error;
 use dust_transport::model::{Batch, DeviceId, Entry, Event, FileHash, Path, Seq};
 use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
 use dust_transport::transport::{
-    Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
+    Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transaction, Transport, Written,
 };
 use futures_core::future::BoxFuture;
 
@@ -21,6 +21,7 @@ use crate::rollback::RolledBack;
 use crate::snapshot::Snapshot;
 use crate::status::Status;
 use crate::store::Store;
+use crate::transaction::Overlay;
 use crate::{Database, Options, StoreName};
 
 /// A store in the process. Cloning is cheap and yields a handle to the same store.
@@ -426,6 +427,11 @@ trait AnyStore: Send + Sync {
     fn drop_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<bool, Error>>;
     fn verify_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexReport, Error>>;
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>>;
+    fn transaction(
+        self: Arc<Self>,
+        device: DeviceId,
+        attempt: u32,
+    ) -> BoxFuture<'static, Result<Arc<dyn Transaction>, Error>>;
 }
 
 impl<E: Engine> AnyStore for Store<E> {
@@ -478,7 +484,7 @@ impl<E: Engine> AnyStore for Store<E> {
     }
 
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {
-        Box::pin(Self::list(self, query))
+        Box::pin(async move { Ok(Self::list(self, &self.engine.begin(), query).await?.0) })
     }
 
     fn visit<'a>(&'a self, query: &'a List, visit: Visitor<'a>) -> BoxFuture<'a, Result<Option<Path>, Error>> {
@@ -486,15 +492,15 @@ impl<E: Engine> AnyStore for Store<E> {
     }
 
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> {
-        Box::pin(Self::get(self, path))
+        Box::pin(async move { Self::get(self, &self.engine.begin(), path).await })
     }
 
     fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>> {
-        Box::pin(Self::get_many(self, paths))
+        Box::pin(async move { Self::get_many(self, &self.engine.begin(), paths).await })
     }
 
     fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>> {
-        Box::pin(Self::exists(self, path))
+        Box::pin(async move { Self::exists(self, &self.engine.begin(), path).await })
     }
 
     fn write(self: Arc<Self>, device: &DeviceId, batch: Batch) -> BoxFuture<'_, Result<Written, Error>> {
@@ -526,7 +532,21 @@ impl<E: Engine> AnyStore for Store<E> {
     }
 
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
-        Box::pin(Self::query(self, query))
+        Box::pin(async move { Self::query(self, &self.engine.begin(), query).await })
+    }
+
+    fn transaction(
+        self: Arc<Self>,
+        device: DeviceId,
+        attempt: u32,
+    ) -> BoxFuture<'static, Result<Arc<dyn Transaction>, Error>> {
+        Box::pin(async move {
+            if attempt > 0 {
+                self.engine.pause(attempt).await;
+            }
+            let transaction: Arc<dyn Transaction> = Arc::new(Overlay::begin(self, device).await?);
+            Ok(transaction)
+        })
     }
 }
 
@@ -539,6 +559,7 @@ impl Transport for Embedded {
         let options = self.store.options();
         Capabilities::full()
             .with_queries(true)
+            .with_transactions(true)
             .with_batch_ops_max(options.batch_ops_max)
             .with_page_leaves_max(options.page_leaves_max)
     }
@@ -581,6 +602,10 @@ impl Transport for Embedded {
 
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
         self.store.query(query)
+    }
+
+    fn transaction(&self, attempt: u32) -> BoxFuture<'_, Result<Arc<dyn Transaction>, Error>> {
+        Arc::clone(&self.store).transaction(self.device.clone(), attempt)
     }
 
     fn read_file<'a>(

@@ -185,7 +185,9 @@ fn translate(error: &Arc<LayerError>) -> Error {
     } else {
         kind.as_str()
     };
-    let translated = Error::new(kind, code, error.to_string()).with_outcome(outcome);
+    let translated = Error::new(kind, code, error.to_string())
+        .with_outcome(outcome)
+        .with_retryable(error.is_retryable());
     if std::error::Error::source(&**error).is_some() {
         return translated.with_source(Cause(Arc::clone(error)));
     }

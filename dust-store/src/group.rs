@@ -19,10 +19,11 @@ use crate::rollback::{self, Restored};
 use crate::sequencer::{Pending, Work};
 use crate::store::{Store, stored_value};
 use crate::subscription::told;
+use crate::transaction::Closed;
 
 /// What a piece of work comes to, if its group is committed.
 #[derive(Debug)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// A batch is written from this sequence number on; one result per op.
     Written {
         first: u64,
@@ -165,7 +166,7 @@ impl<E: Engine> Store<E> {
                 }
                 Verdict::Written { first, applied } => {
                     let written = written(first, &applied);
-                    if followed && let Work::Batch { batch, .. } = work {
+                    if followed && let Work::Batch { batch, .. } | Work::Transaction(Closed { batch, .. }) = work {
                         events.extend(events_of(batch, &device, &written.seqs, applied));
                     }
                     Ok(written)
@@ -211,6 +212,21 @@ async fn evaluate_one<T: Transaction>(
             }
             Ok(verdict)
         }
+        Work::Transaction(closed) => {
+            if let Some(conflict) = closed.check(draft, &pending.device, head).await? {
+                return Ok(Verdict::Refused(conflict));
+            }
+            let verdict = evaluate_batch(draft, &closed.batch, &[], &pending.device, head.seq, now_ms).await?;
+            match verdict {
+                Verdict::Written { applied, .. } => {
+                    indexes.maintain(draft).await?;
+                    head.seq += applied.len() as u64;
+                    Ok(Verdict::Written { first, applied })
+                }
+                Verdict::Refused(error) => Ok(Verdict::Refused(closed.refused(error, head))),
+                verdict => Ok(verdict),
+            }
+        }
         Work::Rollback(target) => {
             let ops = rollback::evaluate(draft, target, &pending.device, head.seq, now_ms).await?;
             indexes.maintain(draft).await?;
@@ -229,7 +245,8 @@ fn takes_seq(applied: &Applied) -> bool {
     applied.done != Done::NotReleased
 }
 
-async fn evaluate_batch<T: Transaction>(
+/// Evaluates a batch whose first op gets the number after `seq_before`.
+pub(crate) async fn evaluate_batch<T: Transaction>(
     draft: &mut Draft<'_, T>,
     batch: &Batch,
     hashes: &[FileHash],
@@ -310,7 +327,8 @@ fn reply_text((index, applied): (u64, &Applied)) -> Option<(u64, String)> {
     }
 }
 
-fn written(first: u64, applied: &[Applied]) -> Written {
+/// The reply to a batch whose ops are applied.
+pub(crate) fn written(first: u64, applied: &[Applied]) -> Written {
     answer(first, applied.iter().map(|applied| applied.done.clone()), false)
 }
 

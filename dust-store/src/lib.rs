@@ -29,6 +29,7 @@
 //! | `history`, `diff`, `rollback` | states of the past |
 //! | `sequencer`, `relay`, `group` | the writes: one group of batches, one transaction, one commit |
 //! | `draft`, `leaf`, `blob`, `precondition`, `apply` | what a batch does, seen before it is committed |
+//! | `transaction` | many calls that are one: what they read, what they write, their commit |
 //! | `index` | indexes of records: definitions, entries, builds, queries |
 //! | `page` | how much is read at once |
 //! | `dedup`, `retention` | how long op ids are remembered, and ops |
@@ -72,6 +73,7 @@ mod snapshot;
 mod status;
 mod store;
 mod subscription;
+mod transaction;
 
 pub use any::AnyDatabase;
 pub use clock::Clock;

@@ -107,26 +107,30 @@ impl<'q> Plan<'q> {
 }
 
 impl<E: Engine> Store<E> {
-    /// Lists one page.
-    pub(crate) async fn list(&self, query: &List) -> Result<Page, Error> {
+    /// Lists one page as a transaction sees it, and tells in which range of keys nothing was overlooked.
+    pub(crate) async fn list(
+        &self,
+        transaction: &E::Transaction,
+        query: &List,
+    ) -> Result<(Page, Range<Vec<u8>>), Error> {
         self.check(query)?;
         let plan = Plan::of(query, &self.keys)?;
         // Most lists are those of one record, far below the limit of a page.
         let room = query.limit.min(SCAN_PAIRS_MIN);
         if query.select == Select::Entries {
             let mut entries: Vec<Entry> = Vec::with_capacity(room);
-            let next = self
-                .scan(&plan, query, |path, value| {
+            let (next, seen) = self
+                .scan(transaction, &plan, query, |path, value| {
                     entries.push(entry(stored_path(path)?, value)?);
                     Ok(())
                 })
                 .await?;
             let items = Items::Entries(entries);
-            return Ok(Page { items, next });
+            return Ok((Page { items, next }, seen));
         }
         let mut paths = Vec::with_capacity(room);
-        let next = self
-            .scan(&plan, query, |path, _| {
+        let (next, seen) = self
+            .scan(transaction, &plan, query, |path, _| {
                 paths.push(stored_path(path)?);
                 Ok(())
             })
@@ -135,7 +139,7 @@ impl<E: Engine> Store<E> {
             Some(depth) => Items::Prefixes(prefixes(&paths, depth, query.order)),
             None => Items::Keys(paths),
         };
-        Ok(Page { items, next })
+        Ok((Page { items, next }, seen))
     }
 
     /// Shows the entries of one page as they are stored, in its order, and gives its cursor.
@@ -146,7 +150,8 @@ impl<E: Engine> Store<E> {
     ) -> Result<Option<Path>, Error> {
         self.check(query)?;
         let plan = Plan::of(query, &self.keys)?;
-        self.scan(&plan, query, |path, value| {
+        let transaction = self.engine.begin();
+        let scanned = self.scan(&transaction, &plan, query, |path, value| {
             let leaf = Leaf::decode(value).map_err(|error| Refusal::leaf(error).into_error())?;
             if !Value::is_json(leaf.text) {
                 return Err(corrupt("a stored value is no JSON"));
@@ -158,8 +163,8 @@ impl<E: Engine> Store<E> {
                 revision: Seq(leaf.revision),
             });
             Ok(())
-        })
-        .await
+        });
+        Ok(scanned.await?.0)
     }
 
     fn check(&self, query: &List) -> Result<(), Error> {
@@ -170,15 +175,15 @@ impl<E: Engine> Store<E> {
         Ok(())
     }
 
-    /// Hands over the rendered paths and stored leaves of up to `limit` matches, and gives the cursor if there is at least
-    /// one more.
+    /// Hands over the rendered paths and stored leaves of up to `limit` matches. Gives the cursor if there is at least one
+    /// more, and the range of keys in which nothing was overlooked.
     async fn scan(
         &self,
+        transaction: &E::Transaction,
         plan: &Plan<'_>,
         query: &List,
         mut take: impl FnMut(&str, &[u8]) -> Result<(), Error>,
-    ) -> Result<Option<Path>, Error> {
-        let transaction = self.engine.begin();
+    ) -> Result<(Option<Path>, Range<Vec<u8>>), Error> {
         let Range {
             start: mut begin,
             mut end,
@@ -218,7 +223,11 @@ impl<E: Engine> Store<E> {
                     }
                 }
                 if found == query.limit {
-                    return Ok(last);
+                    let seen = match query.order {
+                        Order::Asc => plan.range.start.clone()..successor(key),
+                        Order::Desc => key.to_vec()..plan.range.end.clone(),
+                    };
+                    return Ok((last, seen));
                 }
                 found += 1;
                 if found == query.limit {
@@ -227,7 +236,7 @@ impl<E: Engine> Store<E> {
                 take(path, value)?;
             }
             let Some(read_to) = page.last_key().filter(|_| page.more()) else {
-                return Ok(None);
+                return Ok((None, plan.range.clone()));
             };
             let skip = missed.and_then(|(pattern, path)| deeper(pattern, &path));
             match query.order {
@@ -241,7 +250,7 @@ impl<E: Engine> Store<E> {
                 }
             }
         }
-        Ok(None)
+        Ok((None, plan.range.clone()))
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Options {
     pub clock: Clock,
     /// The most ops in one batch.
     pub batch_ops_max: usize,
+    /// The most ops in all batches of one transaction.
+    pub transaction_ops_max: usize,
     /// The most leaves in one page of a list.
     pub page_leaves_max: usize,
     /// The longest file, in bytes; the engine's limit of a transaction holds as well.
@@ -60,6 +62,13 @@ impl Options {
         self
     }
 
+    /// The same with another limit of a transaction.
+    #[must_use]
+    pub fn with_transaction_ops_max(mut self, transaction_ops_max: usize) -> Self {
+        self.transaction_ops_max = transaction_ops_max;
+        self
+    }
+
     /// The same with another limit of a page.
     #[must_use]
     pub fn with_page_leaves_max(mut self, page_leaves_max: usize) -> Self {
@@ -82,12 +91,13 @@ impl Options {
     }
 }
 
-/// The clock of the system, batches of 1000 ops, pages of 1000 leaves, files of 64 MiB, and a log that is kept whole.
+/// The clock of the system, batches of 1000 ops, transactions of 10 000, pages of 1000 leaves, files of 64 MiB, and a log that is kept whole.
 impl Default for Options {
     fn default() -> Self {
         Self {
             clock: Clock::default(),
             batch_ops_max: 1000,
+            transaction_ops_max: 10_000,
             page_leaves_max: 1000,
             file_bytes_max: 64 << 20,
             retention: None,

@@ -22,6 +22,7 @@ use crate::index::IndexWork;
 use crate::relay::{Relay, Running};
 use crate::rollback::Target;
 use crate::store::Store;
+use crate::transaction::Closed;
 
 /// Something that waits for its group.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Pending {
 pub(crate) enum Work {
     /// To commit a batch; with the hash of each file that it puts, in order.
     Batch { batch: Batch, hashes: Vec<FileHash> },
+    /// To commit what a transaction has written, if what it has read is still so.
+    Transaction(Closed),
     /// To bring a state of the past back.
     Rollback(Target),
     /// To take some of the ops up to here out of the log.

@@ -92,13 +92,7 @@ impl<E: Engine> Store<E> {
 
     /// Commits a batch.
     pub(crate) async fn write(self: &Arc<Self>, device: &DeviceId, batch: Batch) -> Result<Written, Error> {
-        if batch.ops.is_empty() {
-            return Err(Refusal::invalid("invalid_params", "a batch needs at least one op").into_error());
-        }
-        if batch.ops.len() > self.options.batch_ops_max {
-            let detail = format!("a batch has at most {} ops", self.options.batch_ops_max);
-            return Err(Refusal::invalid("invalid_params", detail).into_error());
-        }
+        self.check_size(&batch)?;
         // Hashed here and not in its group, which others wait for.
         let mut hashes = Vec::new();
         for (index, op) in batch.ops.iter().enumerate() {
@@ -111,6 +105,18 @@ impl<E: Engine> Store<E> {
             }
         }
         sequencer::run(self, device, Work::Batch { batch, hashes }).await
+    }
+
+    /// Refuses a batch without ops, or with too many.
+    pub(crate) fn check_size(&self, batch: &Batch) -> Result<(), Error> {
+        if batch.ops.is_empty() {
+            return Err(Refusal::invalid("invalid_params", "a batch needs at least one op").into_error());
+        }
+        if batch.ops.len() > self.options.batch_ops_max {
+            let detail = format!("a batch has at most {} ops", self.options.batch_ops_max);
+            return Err(Refusal::invalid("invalid_params", detail).into_error());
+        }
+        Ok(())
     }
 
     /// Takes the ops up to one out of the log, and tells where it now begins.
@@ -135,22 +141,24 @@ impl<E: Engine> Store<E> {
         Ok(Seq(self.stored_head().await?.seq))
     }
 
-    /// Reads the leaf at the path, or what is below it as a map.
-    pub(crate) async fn get(&self, path: &Path) -> Result<Option<Entry>, Error> {
-        let transaction = self.engine.begin();
+    /// Reads the leaf at the path, or what is below it as a map, as a transaction sees it.
+    pub(crate) async fn get(&self, transaction: &E::Transaction, path: &Path) -> Result<Option<Entry>, Error> {
         let stored = transaction
             .get(&self.keys.leaf(path.as_str()), Isolation::Snapshot)
             .await
             .map_err(of_read)?;
         match stored {
             Some(bytes) => entry(path.clone(), &bytes).map(Some),
-            None => assemble::subtree(&transaction, &self.keys, path).await,
+            None => assemble::subtree(transaction, &self.keys, path).await,
         }
     }
 
     /// Reads exact leaves.
-    pub(crate) async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, Error> {
-        let transaction = self.engine.begin();
+    pub(crate) async fn get_many(
+        &self,
+        transaction: &E::Transaction,
+        paths: &[Path],
+    ) -> Result<Vec<Option<Entry>>, Error> {
         let mut entries = Vec::with_capacity(paths.len());
         for path in paths {
             let stored = transaction
@@ -163,8 +171,7 @@ impl<E: Engine> Store<E> {
     }
 
     /// Whether anything is at or below the path.
-    pub(crate) async fn exists(&self, path: &Path) -> Result<bool, Error> {
-        let transaction = self.engine.begin();
+    pub(crate) async fn exists(&self, transaction: &E::Transaction, path: &Path) -> Result<bool, Error> {
         let leaf = self.keys.leaf(path.as_str());
         if transaction
             .get(&leaf, Isolation::Snapshot)

@@ -126,7 +126,7 @@ impl<E: Engine> Store<E> {
 
     /// The indexes.
     pub(crate) async fn indexes(&self) -> Result<Vec<IndexStatus>, Error> {
-        Ok(self.stored_indexes().await?.all.iter().map(Index::status).collect())
+        Ok(self.stored_indexes().await?.status())
     }
 
     async fn change(self: &Arc<Self>, work: IndexWork) -> Result<(), Error> {

@@ -153,6 +153,11 @@ impl Indexes {
         self.all.iter().find(|index| index.definition == *definition)
     }
 
+    /// How each of them stands.
+    pub(crate) fn status(&self) -> Vec<IndexStatus> {
+        self.all.iter().map(Index::status).collect()
+    }
+
     /// Writes them: a format byte, then each index as JSON, which is rare enough to be legible.
     pub(super) fn encode(&self) -> Vec<u8> {
         let stored = self.all.iter().map(|index| {

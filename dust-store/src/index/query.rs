@@ -19,11 +19,10 @@ use crate::store::{Store, entry as leaf_entry};
 const PAGE_BYTES: usize = 8 << 20;
 
 impl<E: Engine> Store<E> {
-    /// Reads one page: a range of the index, and the leaves of the records that it names, in one state of the store.
-    pub(crate) async fn query(&self, query: &IndexQuery) -> Result<QueryPage, Error> {
+    /// Reads one page as a transaction sees it: a range of the index, and the leaves of the records that it names.
+    pub(crate) async fn query(&self, transaction: &E::Transaction, query: &IndexQuery) -> Result<QueryPage, Error> {
         query.check()?;
-        let transaction = self.engine.begin();
-        let indexes = Indexes::read(&transaction, &self.keys, &self.indexes, Isolation::Snapshot).await;
+        let indexes = Indexes::read(transaction, &self.keys, &self.indexes, Isolation::Snapshot).await;
         let indexes = indexes.map_err(of_read)??;
         let definition = &query.index;
         let index = indexes.find(definition).ok_or_else(|| no_index(definition))?;
@@ -60,7 +59,7 @@ impl<E: Engine> Store<E> {
             let slug = entry::slug(key, &index.base, definition.fields().len());
             let slug = slug.ok_or_else(|| corrupt("a key among the entries of an index is none of them"))?;
             let path = Path::parse(&format!("{}/{slug}", definition.prefix()))?;
-            let entries = self.record(&transaction, &path).await?;
+            let entries = self.record(transaction, &path).await?;
             bytes += entries.iter().map(|entry| entry.value.json().len()).sum::<usize>();
             page.records.push(FoundRecord { path, entries });
         }

@@ -51,6 +51,7 @@ mod probe;
 pub mod query;
 pub mod read;
 pub mod subscribe;
+pub mod transaction;
 pub mod value;
 pub mod write;
 
@@ -202,6 +203,18 @@ macro_rules! __transport_promises {
             lease::lease_ops_are_events,
             lease::repetition_gives_the_lease_again,
             lease::absent_leases_are_refused,
+            transaction::reads_are_of_one_state,
+            transaction::own_writes_are_read,
+            transaction::nothing_is_seen_before_the_commit,
+            transaction::what_is_not_committed_leaves_nothing,
+            transaction::touched_reads_are_a_conflict,
+            transaction::other_writes_are_none,
+            transaction::counting_is_no_read,
+            transaction::preconditions_are_reads,
+            transaction::commit_is_one_batch,
+            transaction::ended_transaction_is_closed,
+            transaction::what_makes_no_sense_is_refused,
+            transaction::unsupported_transactions_are_refused,
         }
     };
 }

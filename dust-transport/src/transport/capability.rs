@@ -33,6 +33,8 @@ pub struct Capabilities {
     pub leases: bool,
     /// There are indexes and queries; if not, `indexes`, `ensure_index`, `drop_index` and `query` are `NotSupported`.
     pub queries: bool,
+    /// `transaction` works; if not, it is `NotSupported`.
+    pub transactions: bool,
     /// Op ids are deduplicated by the store; if not, they are only told to subscribers.
     pub op_ids: bool,
     /// The most ops in one batch.
@@ -42,8 +44,9 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Everything that the wire of Dust has, with batches of 1000 ops and pages of 1000 leaves. Queries are not among it: a
-    /// transport that has them says so by [`with_queries`](Self::with_queries).
+    /// Everything that the wire of Dust has, with batches of 1000 ops and pages of 1000 leaves. Queries and transactions are
+    /// not among it: a transport that has them says so by [`with_queries`](Self::with_queries) and
+    /// [`with_transactions`](Self::with_transactions).
     ///
     /// ```
     /// use dust_transport::transport::Capabilities;
@@ -62,6 +65,7 @@ impl Capabilities {
             files: true,
             leases: true,
             queries: false,
+            transactions: false,
             op_ids: true,
             batch_ops_max: 1000,
             page_leaves_max: 1000,
@@ -128,6 +132,13 @@ impl Capabilities {
     #[must_use]
     pub fn with_queries(mut self, queries: bool) -> Self {
         self.queries = queries;
+        self
+    }
+
+    /// The same but for `transactions`.
+    #[must_use]
+    pub fn with_transactions(mut self, transactions: bool) -> Self {
+        self.transactions = transactions;
         self
     }
 

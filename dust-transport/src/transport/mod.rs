@@ -4,9 +4,11 @@ mod capability;
 mod file;
 mod list;
 mod subscribe;
+mod transaction;
 mod write;
 
 use std::fmt;
+use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 
@@ -17,6 +19,7 @@ pub use capability::Capabilities;
 pub use file::{ByteStream, FileContent, FileRange};
 pub use list::{Items, List, Order, Page, Scope, Select};
 pub use subscribe::{EventStream, Interest, Signal, Start, Subscribe};
+pub use transaction::{TRANSACTION_CONFLICT, Transaction};
 pub use write::{Done, Written};
 
 /// A reactive key-value store, reached somehow: in the process, over HTTP, through a synced replica.
@@ -157,6 +160,24 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
         let _ = query;
         Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Begins a transaction on the state that the store has now; see [`Transaction`].
+    ///
+    /// `attempt` counts how often the same has been tried and was in conflict, from 0 on. From 1 on the store lets others go
+    /// first, for as long as suits what it is kept in.
+    ///
+    /// # Errors
+    /// `NotSupported` without `Capabilities::transactions`, and in a transaction, which has none of its own.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    fn transaction(&self, attempt: u32) -> BoxFuture<'_, Result<Arc<dyn Transaction>, Error>> {
+        let _ = attempt;
+        let detail =
+            "a transaction needs the store in the process; what can be written at once goes through `batch_write`";
+        let error = Error::new(ErrorKind::NotSupported, "not_supported", detail);
+        Box::pin(std::future::ready(Err(error)))
     }
 }
 
