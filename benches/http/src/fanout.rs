@@ -69,8 +69,9 @@ impl Board {
     fn arrive(&self, number: usize) -> Duration {
         let sent = self.sent.get(number).map_or(0, |sent| sent.load(Ordering::Relaxed));
         let delay = self.now().saturating_sub(sent);
-        let arrived = self.arrived.fetch_add(1, Ordering::AcqRel) + 1;
-        if arrived == self.wanted.load(Ordering::Acquire) {
+        // Each side writes its own number and then reads the other's, so one of them sees both: the order is one for all.
+        let arrived = self.arrived.fetch_add(1, Ordering::SeqCst) + 1;
+        if arrived == self.wanted.load(Ordering::SeqCst) {
             self.all.notify_one();
         }
         Duration::from_nanos(delay)
@@ -79,8 +80,8 @@ impl Board {
     /// Waits until these messages, and all before them, are everywhere.
     async fn everywhere(&self, messages: usize) {
         let wanted = (messages * SUBSCRIBERS) as u64;
-        self.wanted.store(wanted, Ordering::Release);
-        while self.arrived.load(Ordering::Acquire) < wanted {
+        self.wanted.store(wanted, Ordering::SeqCst);
+        while self.arrived.load(Ordering::SeqCst) < wanted {
             self.all.notified().await;
         }
     }
@@ -187,14 +188,17 @@ async fn listener(dust: &Dust, client: usize, head: u64) -> Result<Feed, Failure
 pub(crate) fn compare(scale: &Scale, folder: &Path, dust: &Dust) -> Result<(Vec<Line>, String), Failure> {
     let (nats, redis) = (nats::start()?, redis::start(folder)?);
     let (mut of_dust, mut of_nats, mut of_redis) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..scale.rounds {
+    let (single, windowed) = messages(scale);
+    for turn in 0..scale.rounds as usize {
+        // A write under an op id that was there before is not a write.
+        let first_id = turn * (single + windowed);
         // Nothing is written while they join, so that the first event of each is the first message.
         let head = runtime()?.block_on(dust.head())?;
         of_dust.push(round(
             scale,
             |clients| many(clients, |client| listener(dust, client, head)),
             listener(dust, SUBSCRIBERS, head),
-            |number| socket::write(number, "fanout", &value(number)),
+            |number| socket::write(first_id + number, "fanout", &value(number)),
         )?);
         if let Some((_, address)) = &nats {
             of_nats.push(round(
