@@ -1,8 +1,12 @@
 //! [`Config`]: which remote store a program uses, and how.
 
+#[cfg(feature = "sync")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dust_transport::http::{Discovery, HttpOptions, Retry};
+#[cfg(feature = "sync")]
+use dust_transport::sync::SyncOptions;
 
 use crate::error::{Error, ErrorKind};
 
@@ -27,6 +31,8 @@ use crate::error::{Error, ErrorKind};
 #[must_use = "a config is used by `Repo::http`"]
 pub struct Config {
     options: HttpOptions,
+    #[cfg(feature = "sync")]
+    sync_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -42,14 +48,21 @@ impl Config {
     /// The variable that names a server other than the hosted one.
     pub const BASE_URL_VARIABLE: &'static str = "DUST_BASE_URL";
 
+    /// The variable that names the file of a synced store, see [`sync_file`](Self::sync_file).
+    #[cfg(feature = "sync")]
+    pub const SYNC_FILE_VARIABLE: &'static str = "DUST_SYNC_FILE";
+
     /// The store `org/name` of the hosted service, with a token that may use it.
     pub fn new(store: impl Into<String>, token: impl Into<String>) -> Self {
         Self {
             options: HttpOptions::new(store, token),
+            #[cfg(feature = "sync")]
+            sync_file: None,
         }
     }
 
-    /// Reads `DUST_STORE`, `DUST_TOKEN` and, if it is there, `DUST_BASE_URL` from the environment.
+    /// Reads `DUST_STORE`, `DUST_TOKEN` and, if they are there, `DUST_BASE_URL` and, with the feature `sync`,
+    /// `DUST_SYNC_FILE` from the environment.
     ///
     /// # Errors
     /// `InvalidParams`, naming the variable that is missing, empty or no text.
@@ -89,10 +102,16 @@ impl Config {
         };
         let required = |name: &str| read(name)?.ok_or_else(|| invalid(format!("{name} is not set")));
         let config = Self::new(required(Self::STORE_VARIABLE)?, required(Self::TOKEN_VARIABLE)?);
-        Ok(match read(Self::BASE_URL_VARIABLE)? {
+        let config = match read(Self::BASE_URL_VARIABLE)? {
             Some(base_url) => config.base_url(base_url),
             None => config,
-        })
+        };
+        #[cfg(feature = "sync")]
+        let config = match read(Self::SYNC_FILE_VARIABLE)? {
+            Some(path) => config.sync_file(path),
+            None => config,
+        };
+        Ok(config)
     }
 
     /// The same on another server: an `http` or `https` address.
@@ -145,6 +164,30 @@ impl Config {
     pub fn op_ids_are_deduplicated(mut self, deduplicated: bool) -> Self {
         self.options = self.options.op_ids_are_deduplicated(deduplicated);
         self
+    }
+
+    /// The same for [`Repo::sync`](crate::Repo::sync) with a file in which the replica and the writes under way survive a restart
+    /// of the program; see `SyncOptions::file` of `dust_transport`. Nothing else reads it.
+    ///
+    /// # Example
+    /// ```
+    /// use dust_orm::Config;
+    /// let config = Config::new("acme/reading", "dust_tok_secret").sync_file("reading.dust");
+    /// assert!(format!("{config:?}").contains("reading.dust"));
+    /// ```
+    #[cfg(feature = "sync")]
+    pub fn sync_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sync_file = Some(path.into());
+        self
+    }
+
+    #[cfg(feature = "sync")]
+    pub(crate) fn into_sync_options(self) -> SyncOptions {
+        let options = SyncOptions::from(self.options);
+        match self.sync_file {
+            Some(path) => options.file(path),
+            None => options,
+        }
     }
 
     pub(crate) fn into_options(self) -> HttpOptions {

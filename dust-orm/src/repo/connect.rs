@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dust_transport::http::Http;
 #[cfg(feature = "sync")]
-use dust_transport::sync::{Sync, SyncOptions};
+use dust_transport::sync::Sync;
 
 use super::Repo;
 use crate::config::Config;
@@ -68,7 +68,7 @@ impl Repo {
     }
 
     /// A Repo over a store that is followed over a WebSocket: reads come from a replica in memory, and subscriptions are
-    /// live. It is there once the replica is whole.
+    /// live. It is there once the replica is whole, which with a [`Config::sync_file`] it may be at once.
     ///
     /// The connection is opened again whenever it breaks, and closes when the last clone of the Repo is gone. A server that
     /// is not there yet is waited for. For more than a [`Config`] says, such as what becomes of writes while there is no
@@ -76,7 +76,7 @@ impl Repo {
     ///
     /// # Errors
     /// As [`http`](Self::http); `Unauthorized` for a token that the server refuses, `NotImplemented` for a store that is not
-    /// there.
+    /// there. Of a file: `Locked`, `Format`, `Corrupt`, `Storage`.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
@@ -100,7 +100,7 @@ impl Repo {
     /// ```
     #[cfg(feature = "sync")]
     pub async fn sync(config: Config) -> Result<Self, Error> {
-        let sync = Sync::connect(SyncOptions::from(config.into_options())).await?;
+        let sync = Sync::connect(config.into_sync_options()).await?;
         Ok(Self::new(Arc::new(sync)))
     }
 

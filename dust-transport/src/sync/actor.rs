@@ -1,13 +1,15 @@
 //! The task that keeps the connection: it connects, joins, applies what comes, sends what waits, and begins anew.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::file::{self, Progress, Ticket};
 use super::outbox::{self, Outbox, Pending};
 use super::replica::Replica;
 use super::shared::Shared;
@@ -35,6 +37,8 @@ pub(super) enum Command {
     GiveUp(u64),
     /// Ask the server for what was not told: something was written past the channel.
     CatchUp,
+    /// End.
+    Close,
     /// Ask the server something about the store.
     Ask(Box<Ask>),
 }
@@ -51,6 +55,8 @@ pub(super) struct Actor {
     shared: Arc<Shared>,
     topic: String,
     outbox: Outbox,
+    /// How far the file is, if there is one.
+    progress: Option<watch::Receiver<Progress>>,
     /// The next `ref` of a frame that is no write. Those of writes are even, these odd.
     next_ref: u64,
     /// The `ref` of the current join.
@@ -82,6 +88,12 @@ enum Break {
     End(EndReason),
 }
 
+impl From<EndReason> for Break {
+    fn from(reason: EndReason) -> Self {
+        Self::End(reason)
+    }
+}
+
 impl From<Error> for Break {
     fn from(error: Error) -> Self {
         tracing::debug!(%error, "the connection is given up");
@@ -90,11 +102,12 @@ impl From<Error> for Break {
 }
 
 impl Actor {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, outbox: Outbox) -> Self {
         Self {
             topic: channel::topic_of(&shared.options.http.store),
+            progress: shared.file.as_ref().map(|file| file.progress()),
             shared,
-            outbox: Outbox::default(),
+            outbox,
             next_ref: 1,
             join: 0,
             joined: false,
@@ -109,7 +122,13 @@ impl Actor {
 
     /// Runs until the last handle is gone or the server refuses for good.
     pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let reason = self.keep(&mut commands).await;
+        let mut reason = self.keep(&mut commands).await;
+        if let Some(file) = &self.shared.file {
+            match file.close().await {
+                Ok(()) => self.outbox.progressed(Ticket::MAX),
+                Err(failed) => reason = failed,
+            }
+        }
         if reason.kind != ErrorKind::Closed {
             tracing::warn!(code = reason.code, "a synced store has ended: {}", reason.detail);
         }
@@ -118,9 +137,12 @@ impl Actor {
         // What was asked for in the meantime.
         commands.close();
         while let Some(command) = commands.recv().await {
-            self.command(command, None);
+            match command {
+                Command::Write(_, pending) => pending.refuse(&reason),
+                Command::Ask(ask) => self.ask(*ask, None),
+                Command::GiveUp(_) | Command::CatchUp | Command::Close => {}
+            }
         }
-        self.outbox.end(&reason);
     }
 
     async fn keep(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> EndReason {
@@ -151,10 +173,8 @@ impl Actor {
         loop {
             tokio::select! {
                 done = &mut future => return Ok(done),
-                command = commands.recv() => match command {
-                    Some(command) => self.command(command, None),
-                    None => return Err(EndReason::closed()),
-                },
+                command = commands.recv() => self.command(command, None)?,
+                over = file::progressed(&mut self.progress) => self.progressed(over, None)?,
             }
         }
     }
@@ -176,7 +196,6 @@ impl Actor {
             Err(reason) => return Break::End(reason),
         };
         match self.follow(socket, commands).await {
-            Ok(reason) => Break::End(reason),
             Err(why) => why,
         }
     }
@@ -185,7 +204,7 @@ impl Actor {
         &mut self,
         mut socket: Socket,
         commands: &mut mpsc::UnboundedReceiver<Command>,
-    ) -> Result<EndReason, Break> {
+    ) -> Result<Infallible, Break> {
         let shared = Arc::clone(&self.shared);
         let options = &shared.options;
         self.beat_open = false;
@@ -199,10 +218,8 @@ impl Actor {
                     self.beat_open = false;
                     self.frame(&frame?, &socket)?;
                 }
-                command = commands.recv() => match command {
-                    Some(command) => self.command(command, Some(&socket)),
-                    None => return Ok(EndReason::closed()),
-                },
+                command = commands.recv() => self.command(command, Some(&socket))?,
+                over = file::progressed(&mut self.progress) => self.progressed(over, Some(&socket))?,
                 () = &mut beat => {
                     if self.beat_open {
                         return Err(lost("the server does not answer").into());
@@ -247,22 +264,41 @@ impl Actor {
         socket.send(&frame.join_ref(join.clone()).reference(join));
     }
 
-    fn command(&mut self, command: Command, socket: Option<&Socket>) {
+    fn command(&mut self, command: Option<Command>, socket: Option<&Socket>) -> Result<(), EndReason> {
+        let live = socket.filter(|_| self.caught_up);
         match command {
-            Command::Write(reference, pending) => {
-                self.outbox.insert(reference, *pending);
-                if let Some(socket) = socket.filter(|_| self.caught_up) {
+            Some(Command::Write(reference, pending)) => {
+                self.outbox.insert(reference, *pending, live.is_some());
+                if let Some(socket) = live {
                     self.flush(socket);
                 }
             }
-            Command::GiveUp(reference) => self.outbox.give_up(reference),
-            Command::CatchUp => {
-                if let Some(socket) = socket.filter(|_| self.caught_up) {
+            Some(Command::GiveUp(reference)) => self.outbox.give_up(reference),
+            Some(Command::CatchUp) => {
+                if let Some(socket) = live {
                     self.join(socket);
                 }
             }
-            Command::Ask(ask) => self.ask(*ask, socket),
+            Some(Command::Ask(ask)) => self.ask(*ask, socket),
+            // No handle is left.
+            Some(Command::Close) | None => return Err(EndReason::closed()),
         }
+        Ok(())
+    }
+
+    /// The file has gone on, or is over.
+    fn progressed(&mut self, over: Option<EndReason>, socket: Option<&Socket>) -> Result<(), EndReason> {
+        if let Some(reason) = over {
+            return Err(reason);
+        }
+        if let Some(progress) = &self.progress {
+            let through = progress.borrow().through;
+            self.outbox.progressed(through);
+        }
+        if let Some(socket) = socket.filter(|_| self.caught_up) {
+            self.flush(socket);
+        }
+        Ok(())
     }
 
     fn ask(&mut self, ask: Ask, socket: Option<&Socket>) {
@@ -294,7 +330,7 @@ impl Actor {
             return Ok(());
         }
         match frame.event.as_str() {
-            REPLY => self.reply(frame),
+            REPLY => self.reply(frame, socket),
             EVENT => match channel::event_of(&frame.payload) {
                 Ok(event) => self.event(event, socket),
                 Err(error) => self.stuck(&error, socket),
@@ -312,7 +348,7 @@ impl Actor {
         }
     }
 
-    fn reply(&mut self, frame: &Frame) -> Result<(), Break> {
+    fn reply(&mut self, frame: &Frame, socket: &Socket) -> Result<(), Break> {
         let Some(reference) = frame.reference.as_ref().and_then(|reference| reference.parse().ok()) else {
             return Ok(());
         };
@@ -332,7 +368,14 @@ impl Actor {
             Reply::Ok(response) => {
                 let joined = JoinReply::from_response(&response).map_err(|error| Break::from(Error::from(error)))?;
                 self.joined = true;
+                let (head, applied) = (joined.store_seq, self.shared.applied());
                 self.shared.set_joined(joined);
+                if head < applied {
+                    tracing::warn!(%applied, %head, "the store is not the one it was");
+                    self.shared.restart();
+                    self.join(socket);
+                    return Ok(());
+                }
                 self.shared.set_state(ConnectionState::CatchingUp);
                 Ok(())
             }
@@ -376,11 +419,13 @@ impl Actor {
 
     fn apply(&mut self, early: &Early, socket: &Socket) -> Result<(), Break> {
         let Early { event, op_id } = early;
-        if let Err(error) = self.shared.apply(op_id.as_ref(), event) {
+        let is_own = event.device == self.shared.device;
+        let settled = is_own.then(|| self.outbox.of(op_id.as_ref())).flatten();
+        if let Err(error) = self.shared.apply(op_id.as_ref(), event, settled) {
             return self.stuck(&error, socket);
         }
-        if event.device == self.shared.options.device {
-            self.outbox.echo(op_id.as_ref(), event);
+        if let Some(reference) = settled {
+            self.outbox.echo(reference, event);
         }
         Ok(())
     }

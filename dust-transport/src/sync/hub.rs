@@ -22,6 +22,8 @@ pub(super) enum Told {
     Rejected(Arc<Local>, Error),
     /// The ops up to here are not known one by one: the log was cut.
     Reset(Seq),
+    /// The store is another, or was set back: its ops are counted from the first again.
+    Restarted,
     /// Nothing follows.
     Ended,
 }
@@ -105,6 +107,12 @@ impl Hub {
         self.recent.clear();
         self.recent_bytes = 0;
         let _ = self.told.send(Told::Reset(through));
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.recent.clear();
+        self.recent_bytes = 0;
+        let _ = self.told.send(Told::Restarted);
     }
 
     pub(super) fn end(&mut self) {

@@ -1,6 +1,7 @@
-//! [`Sync`]: a store that is followed over a WebSocket, and read from a replica in memory.
+//! [`Sync`]: a store that is followed over a WebSocket, and read from a replica in memory, which may have a file.
 
 mod actor;
+mod file;
 mod hub;
 mod lease;
 mod optimistic;
@@ -25,19 +26,20 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::channel::{BATCH, BatchRequest, WriteRequest};
 use crate::error::{Error, ErrorKind};
 use crate::http::{Http, HttpOptions};
-use crate::model::{Action, Batch, Entry, FileHash, FileRef, Op, Path, Precondition, Seq};
+use crate::model::{Action, Batch, DeviceId, Entry, FileHash, FileRef, Path, Precondition, Seq};
 use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
 use crate::transport::{
     Capabilities, Done, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
 };
 use actor::{Actor, Command};
+pub use file::Restored;
+use file::{Identity, Left, Loaded};
 pub use lease::{Flight, LeaseGuard, SingleFlight};
 pub use optimistic::Optimistic;
 pub use option::{Offline, SyncOptions};
-use outbox::{Pending, Place};
+use outbox::{Outbox, Pending};
 use shared::Shared;
 use socket::Endpoint;
 pub use state::{ConnectionState, EndReason};
@@ -108,14 +110,20 @@ struct Inner {
     /// A permit per write under way.
     room: Semaphore,
     next_ref: AtomicU64,
+    restored: file::Told,
 }
 
 impl Sync {
-    /// Starts to follow a store; the connection is opened in the background.
+    /// Starts to follow a store; the connection is opened in the background. A [file](SyncOptions::file) is read before this
+    /// returns, which blocks.
     ///
     /// # Errors
     /// `InvalidParams`: `invalid_store`, `invalid_base_url`, `invalid_token`, `invalid_options`. `Network` with `tls` where
     /// the system has no certificates to trust.
+    ///
+    /// Of a file: `Locked` if it is in use; `Format` if it is of another version or program, with the code `other_store` if it
+    /// is of another store or server; `InvalidParams` with `other_device` if it has writes of another device than the one that
+    /// the options choose; `Corrupt` if it is damaged; `Storage` if it cannot be read or written. It is as it was then.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -126,17 +134,48 @@ impl Sync {
     /// assert_eq!(refused.code(), "invalid_store");
     /// ```
     pub fn start(options: SyncOptions) -> Result<Self, Error> {
+        let loaded = Self::load(&options)?;
+        Self::start_with(options, loaded)
+    }
+
+    /// Opens the file, if there is to be one.
+    fn load(options: &SyncOptions) -> Result<Option<Loaded>, Error> {
+        // What is wrong with the options is said before a file is made for them.
+        Http::new(options.http.clone())?;
+        let open = |path| file::open(path, &Identity::of(&options.http), options.device.as_ref());
+        options.file.as_deref().map(open).transpose()
+    }
+
+    fn start_with(options: SyncOptions, loaded: Option<Loaded>) -> Result<Self, Error> {
+        let device = loaded.as_ref().map(|loaded| loaded.device.clone());
+        let device = device.or_else(|| options.device.clone());
+        let device = device.unwrap_or_else(DeviceId::random);
         let http = Http::new(options.http.clone())?;
-        let endpoint = Endpoint::new(&options)?;
+        let endpoint = Endpoint::new(&options, &device)?;
         let room = Semaphore::new(options.outbox_max);
-        let shared = Arc::new(Shared::new(options, endpoint, http));
+        let mut shared = Shared::new(options, device, endpoint, http);
+        let mut writes = Vec::new();
+        if let Some(loaded) = loaded {
+            shared.set_extensions(&loaded.extensions);
+            shared = shared.loaded(loaded.file, loaded.replica, loaded.applied, loaded.is_whole);
+            writes = loaded.writes;
+        }
+        let shared = Arc::new(shared);
+        let next_ref = writes.last().map_or(0, |(number, ..)| number + 2);
+        let mut outbox = Outbox::new(shared.file.clone());
+        let left: Vec<Left> = writes
+            .into_iter()
+            .map(|(number, row, is_sent)| Left::new(&shared, &mut outbox, number, row, is_sent))
+            .collect();
         let (commands, received) = mpsc::unbounded_channel();
-        tokio::spawn(Actor::new(Arc::clone(&shared)).run(received));
+        let restored = file::follow(&shared, left, commands.downgrade());
+        tokio::spawn(Actor::new(Arc::clone(&shared), outbox).run(received));
         let inner = Arc::new(Inner {
             shared,
             commands,
             room,
-            next_ref: AtomicU64::new(0),
+            next_ref: AtomicU64::new(next_ref),
+            restored,
         });
         running::add(&inner);
         Ok(Self { inner })
@@ -154,7 +193,7 @@ impl Sync {
         running::find(options).map(|inner| Self { inner })
     }
 
-    /// Follows a store, and waits until the replica is whole.
+    /// Follows a store, and waits until the replica is whole, which one from a [file](SyncOptions::file) may be at once.
     ///
     /// A server that is not there is waited for; put a timeout around this where that may be too long.
     ///
@@ -164,9 +203,43 @@ impl Sync {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn connect(options: SyncOptions) -> Result<Self, Error> {
-        let sync = Self::start(options)?;
+        let opened = options.clone();
+        let loaded = match options.file {
+            None => None,
+            // Reading it may take a while.
+            Some(_) => match tokio::task::spawn_blocking(move || Self::load(&opened)).await {
+                Ok(loaded) => loaded?,
+                // The runtime ends.
+                Err(_) => return Err(EndReason::closed().to_error()),
+            },
+        };
+        let sync = Self::start_with(options, loaded)?;
         sync.ready().await?;
         Ok(sync)
+    }
+
+    /// Ends it for all of its handles, and waits until the [file](SyncOptions::file) has everything and is free for another.
+    /// Writes under way fail with `Closed`; those that the file has go on when it is opened again, as their
+    /// `Outcome::Unknown` says.
+    ///
+    /// Dropping the last handle does the same in the background.
+    ///
+    /// # Errors
+    /// `Storage` with `replica_failed` if the file lacks something.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing: it ends all the same.
+    pub async fn close(&self) -> Result<(), Error> {
+        // An error means that it has ended, or is about to.
+        let _ = self.inner.commands.send(Command::Close);
+        let mut state = self.inner.shared.state();
+        let is_over = |state: &ConnectionState| matches!(state, ConnectionState::Ended(_));
+        // The sender is in `self`, so this does not fail.
+        let _ = state.wait_for(is_over).await;
+        match self.inner.shared.ended() {
+            Some(reason) if reason.kind == ErrorKind::Storage => Err(reason.to_error()),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until the replica has been whole once.
@@ -248,7 +321,8 @@ impl Sync {
         Err(Error::new(ErrorKind::InvalidParams, "invalid_params", detail))
     }
 
-    async fn write_batch(&self, batch: Batch) -> Result<Written, Error> {
+    /// Writes; reads see it already if there is one who waits until it is kept.
+    async fn write_batch(&self, batch: Batch, keep: Option<oneshot::Sender<()>>) -> Result<Written, Error> {
         Self::check(&batch)?;
         let shared = &self.inner.shared;
         let single = match batch.ops.as_slice() {
@@ -261,6 +335,7 @@ impl Sync {
         if !single {
             self.ready().await?;
             if !shared.batches.load(Ordering::Relaxed) {
+                drop(keep);
                 return self.write_over_http(batch).await;
             }
         }
@@ -268,23 +343,11 @@ impl Sync {
             Some(id) => id.clone(),
             None => unnamed::op_id()?,
         };
-        let (event, payload) = if let Some(op) = batch.ops.first().filter(|_| single) {
-            let request = WriteRequest::of(op, &id);
-            (request.event(), request.to_payload())
-        } else {
-            let request = BatchRequest {
-                client_op_id: Some(id.as_str().into()),
-                ..BatchRequest::of(&batch)
-            };
-            (BATCH, request.to_payload())
-        };
         let (answer, answered) = oneshot::channel();
-        let place = |op: &Op| Place {
-            path: op.path.clone(),
-            fence: op.fence.as_ref().map(|fence| fence.key.clone()),
-        };
-        let ops = batch.ops.iter().map(place).collect();
-        let pending = Pending::new(id, event, payload, ops, answer);
+        let mut pending = Pending::new(id, &batch, single, answer);
+        if let Some(keep) = keep {
+            pending = pending.seen(keep);
+        }
         let mut written = self.send(pending, answered).await?;
         self.settle(&batch, &mut written).await;
         Ok(written)
@@ -417,7 +480,7 @@ impl Transport for Sync {
     }
 
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Written, Error>> {
-        Box::pin(self.write_batch(batch))
+        Box::pin(self.write_batch(batch, None))
     }
 
     fn subscribe(&self, subscribe: Subscribe) -> BoxFuture<'_, Result<EventStream, Error>> {

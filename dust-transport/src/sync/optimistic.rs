@@ -1,5 +1,6 @@
 //! Writes that are seen here before the server has answered, and taken back if it refuses them.
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::replica::{Replica, Undo};
@@ -86,6 +87,18 @@ impl Line {
             undo,
         });
         Ok(self.next)
+    }
+
+    /// Adds ops at the end that were accepted once, as far as they fit; gives their number.
+    pub(super) fn lay(&mut self, replica: &mut Replica, op_id: OpId, ops: Vec<Op>) -> u64 {
+        self.next += 1;
+        self.ahead.push(Ahead {
+            number: self.next,
+            op_id,
+            undo: ops.iter().filter_map(|op| apply(replica, op).ok()).collect(),
+            ops,
+        });
+        self.next
     }
 
     /// The number of the last ops that were added; 0 before the first.
@@ -189,12 +202,15 @@ impl Sync {
     /// What it writes has revision 0 until it is committed. Preconditions are the server's to check. Subscriptions tell what
     /// is committed, and so hear of it then; a [`watch`](Self::watch) tells it at once.
     ///
+    /// With a [file](super::SyncOptions::file) this is ready once the write is in it, and so survives a restart of the program.
+    /// A batch that only HTTP can carry is not kept.
+    ///
     /// # Errors
     /// `InvalidParams` for ops that cannot be applied here; `NotSupported` for files and leases; `RateLimited` with
     /// `outbox_full` beyond [`SyncOptions::outbox_max`](super::SyncOptions::outbox_max). Nothing is written then.
     ///
     /// # Cancel safety
-    /// Before it is ready, the future may be dropped without effect.
+    /// Before it is ready, the future may be dropped; the write may go on nevertheless.
     ///
     /// ```no_run
     /// use dust_transport::model::{Batch, Op, Path};
@@ -218,12 +234,17 @@ impl Sync {
         };
         let number = self.inner.shared.push_ahead(&op_id, batch.ops.clone())?;
         let (sync, batch) = (self.clone(), batch.with_id(op_id.clone()));
+        let (keep, kept) = oneshot::channel();
         let answer = tokio::spawn(async move {
-            let answer = sync.write_batch(batch).await;
+            let answer = sync.write_batch(batch, Some(keep)).await;
             // What its events have not replaced by now was refused, or was committed before.
             sync.inner.shared.remove_ahead(number, answer.as_ref().err());
             answer
         });
+        if self.inner.shared.file.is_some() {
+            // An error is a write that is not kept, or has its answer.
+            let _ = kept.await;
+        }
         Ok(Optimistic { op_id, answer })
     }
 }

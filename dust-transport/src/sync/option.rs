@@ -1,6 +1,7 @@
 //! What a program chooses of a synced store.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ use crate::model::DeviceId;
 pub struct SyncOptions {
     pub(super) http: HttpOptions,
     pub(super) codec: Codec,
-    pub(super) device: DeviceId,
+    pub(super) device: Option<DeviceId>,
+    pub(super) file: Option<PathBuf>,
     pub(super) offline: Offline,
     pub(super) outbox_max: usize,
     pub(super) listener_events_max: usize,
@@ -74,12 +76,35 @@ impl SyncOptions {
         self
     }
 
-    /// The same as this device; a random one by default.
+    /// The same as this device; by default the one that the [file](Self::file) has, or else a random one.
     ///
-    /// Op ids are deduplicated by device, so a program that repeats writes after a restart keeps its device.
+    /// Op ids are deduplicated by device, so a program that repeats writes after a restart keeps its device. A file does so by
+    /// itself; it takes another device only while it has no writes that are not settled.
     #[must_use]
     pub fn device(mut self, device: DeviceId) -> Self {
-        self.device = device;
+        self.device = Some(device);
+        self
+    }
+
+    /// The same with a replica and writes under way that survive a restart of the program, in this file. It is made if it is
+    /// not there.
+    ///
+    /// The file belongs to one server, one store and one device, and to one program at a time. Reads come from memory as
+    /// without it, and what is committed is written behind: the file is always a state that the store had, and may be an
+    /// older one. When it is opened, it is read and checked as a whole.
+    ///
+    /// A write is in the file, durably, before it is sent or waits for a connection, and leaves it when it is settled. So
+    /// what a program had not settled when it ended is sent by the next one, in the order of the calls, where the server
+    /// commits an op id once; where it does not, only what was never sent. What came of it is told by
+    /// [`Sync::restored`](super::Sync::restored). Leases are not kept: what a program holds ends with it.
+    ///
+    /// For writes that were restored, the time of [`Offline::QueueFor`] begins anew when the file is opened.
+    ///
+    /// Should the file fail, the `Sync` ends, with `Storage` and the code `replica_failed`; nothing that was acknowledged is
+    /// lost, and what was not may be in the file.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
         self
     }
 
@@ -164,7 +189,8 @@ impl From<HttpOptions> for SyncOptions {
         Self {
             http,
             codec: Codec::Json,
-            device: DeviceId::random(),
+            device: None,
+            file: None,
             offline: Offline::QueueFor(Duration::from_secs(30)),
             outbox_max: 1024,
             listener_events_max: 1024,
@@ -185,6 +211,7 @@ impl fmt::Debug for SyncOptions {
             .field("codec", &self.codec)
             .field("device", &self.device)
             .field("offline", &self.offline)
+            .field("file", &self.file)
             .finish_non_exhaustive()
     }
 }

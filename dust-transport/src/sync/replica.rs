@@ -116,6 +116,14 @@ fn flatten(path: &Path, map: &Value, leaves: &mut Vec<(Path, Value, ValueKind)>)
     Ok(())
 }
 
+impl FromIterator<(Path, Leaf)> for Replica {
+    fn from_iter<I: IntoIterator<Item = (Path, Leaf)>>(leaves: I) -> Self {
+        let leaves: BTreeMap<_, _> = leaves.into_iter().collect();
+        let inexact = leaves.values().filter(|leaf| !leaf.exact).count();
+        Self { leaves, inexact }
+    }
+}
+
 impl Replica {
     /// The leaves of a snapshot.
     pub(super) fn of(entries: impl IntoIterator<Item = Entry>, exact: bool) -> Self {
@@ -128,9 +136,20 @@ impl Replica {
             };
             (entry.path, leaf)
         };
-        let leaves: BTreeMap<_, _> = entries.into_iter().map(leaf).collect();
-        let inexact = if exact { 0 } else { leaves.len() };
-        Self { leaves, inexact }
+        entries.into_iter().map(leaf).collect()
+    }
+
+    /// Every leaf, ascending by path.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = (&Path, &Leaf)> {
+        self.leaves.iter()
+    }
+
+    /// How the leaves stand that an op wrote.
+    pub(super) fn written(&self, undo: Undo) -> impl Iterator<Item = (Path, Option<Leaf>)> {
+        undo.into_iter().map(|(path, _)| {
+            let leaf = self.leaves.get(&path).cloned();
+            (path, leaf)
+        })
     }
 
     /// Whether every revision is that of its leaf.

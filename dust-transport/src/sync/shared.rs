@@ -1,11 +1,12 @@
 //! What the handles of a synced store, its connection and its subscriptions have in common.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
 use super::SyncOptions;
+use super::file::File;
 use super::hub::{Committed, Hub};
 use super::optimistic::Line;
 use super::replica::Replica;
@@ -14,10 +15,13 @@ use super::state::{ConnectionState, EndReason};
 use crate::channel::{self, JoinReply};
 use crate::error::{Error, ErrorKind};
 use crate::http::Http;
-use crate::model::{Event, Op, OpId, PathError, Seq};
+use crate::model::{DeviceId, Event, Op, OpId, PathError, Seq};
 
 pub(super) struct Shared {
     pub(super) options: SyncOptions,
+    pub(super) device: DeviceId,
+    /// What outlives the program, where it is to.
+    pub(super) file: Option<Arc<File>>,
     pub(super) endpoint: Endpoint,
     pub(super) http: Http,
     view: RwLock<View>,
@@ -30,6 +34,8 @@ pub(super) struct Shared {
     pub(super) op_ids: AtomicBool,
     pub(super) queries: AtomicBool,
     joined: Mutex<Option<JoinReply>>,
+    /// How many writes of an earlier program are not settled.
+    pub(super) restored: AtomicUsize,
 }
 
 /// The replica, and how far it has come. Subscriptions open under the same lock, so that none misses an event.
@@ -46,10 +52,22 @@ impl View {
     pub(super) fn ahead(&self) -> u64 {
         self.line.last()
     }
+
+    /// Puts other leaves in the place of all, and gives those.
+    fn replace(&mut self, replica: Replica, through: Seq, file: Option<&File>) -> Replica {
+        if let Some(file) = file {
+            file.replace(&replica, through);
+        }
+        let before = std::mem::replace(&mut self.replica, replica);
+        self.line.forget();
+        self.line.reapply(&mut self.replica);
+        self.applied = through;
+        before
+    }
 }
 
 impl Shared {
-    pub(super) fn new(options: SyncOptions, endpoint: Endpoint, http: Http) -> Self {
+    pub(super) fn new(options: SyncOptions, device: DeviceId, endpoint: Endpoint, http: Http) -> Self {
         let view = View {
             replica: Replica::default(),
             applied: Seq(0),
@@ -58,6 +76,8 @@ impl Shared {
         };
         Self {
             options,
+            device,
+            file: None,
             endpoint,
             http,
             view: RwLock::new(view),
@@ -68,6 +88,28 @@ impl Shared {
             op_ids: AtomicBool::new(false),
             queries: AtomicBool::new(false),
             joined: Mutex::new(None),
+            restored: AtomicUsize::new(0),
+        }
+    }
+
+    /// The same as an earlier program left it in its file.
+    pub(super) fn loaded(mut self, file: File, replica: Replica, applied: Seq, is_whole: bool) -> Self {
+        self.file = Some(Arc::new(file));
+        let view = self.view.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (view.replica, view.applied) = (replica, applied);
+        self.applied.send_replace(applied);
+        self.ready.store(is_whole, Ordering::Release);
+        self
+    }
+
+    /// What the server can do, as it says or as it said last.
+    pub(super) fn set_extensions(&self, extensions: &[String]) {
+        for (known, extension) in [
+            (&self.batches, channel::EXTENSION_BATCH),
+            (&self.op_ids, channel::EXTENSION_OP_IDS),
+            (&self.queries, channel::EXTENSION_QUERIES),
+        ] {
+            known.store(extensions.iter().any(|name| name == extension), Ordering::Relaxed);
         }
     }
 
@@ -84,18 +126,29 @@ impl Shared {
         *self.applied.borrow()
     }
 
-    /// Applies the next op, and tells it. The op id is that under which it went over the wire.
-    pub(super) fn apply(&self, op_id: Option<&OpId>, event: &Arc<Event>) -> Result<(), PathError> {
+    /// Applies the next op, and tells it. The op id is that under which it went over the wire; the number that of the write
+    /// that it settles.
+    pub(super) fn apply(
+        &self,
+        op_id: Option<&OpId>,
+        event: &Arc<Event>,
+        settled: Option<u64>,
+    ) -> Result<(), PathError> {
         let mut guard = self.write();
         let view = &mut *guard;
         let is_plain = view.line.is_empty();
         if !is_plain {
             view.line.retract(&mut view.replica);
         }
-        let applied = view.replica.apply(event);
+        let applied = match &self.file {
+            None => view.replica.apply(event),
+            Some(file) => view.replica.apply_with_undo(event).map(|undo| {
+                file.apply(event.seq, view.replica.written(undo), settled);
+            }),
+        };
         let mut ahead = None;
         if !is_plain {
-            if let (Some(op_id), Ok(()), true) = (op_id, &applied, event.device == self.options.device) {
+            if let (Some(op_id), Ok(()), true) = (op_id, &applied, event.device == self.device) {
                 ahead = view.line.committed(op_id);
             }
             view.line.reapply(&mut view.replica);
@@ -116,13 +169,26 @@ impl Shared {
     pub(super) fn reset(&self, replica: Replica, through: Seq) {
         let mut guard = self.write();
         let view = &mut *guard;
-        let before = std::mem::replace(&mut view.replica, replica);
-        view.line.forget();
-        view.line.reapply(&mut view.replica);
-        view.applied = through;
+        let before = view.replace(replica, through, self.file.as_deref());
         view.hub.reset(through);
         drop(guard);
         self.applied.send_replace(through);
+        drop(before);
+    }
+
+    /// Begins with nothing: what the server has is not what follows here. Reads wait until the replica is whole again.
+    pub(super) fn restart(&self) {
+        self.set_state(ConnectionState::CatchingUp);
+        self.ready.store(false, Ordering::Release);
+        let mut guard = self.write();
+        let view = &mut *guard;
+        let before = view.replace(Replica::default(), Seq(0), self.file.as_deref());
+        if let Some(file) = &self.file {
+            file.set_whole(false);
+        }
+        view.hub.restart();
+        drop(guard);
+        self.applied.send_replace(Seq(0));
         drop(before);
     }
 
@@ -137,6 +203,13 @@ impl Shared {
         let number = view.line.push(&mut view.replica, op_id.clone(), ops)?;
         view.hub.local(number, op_id, view.line.ops(number));
         Ok(number)
+    }
+
+    /// Shows ops that were shown before the program was started anew; what does not fit is left out.
+    pub(super) fn lay_ahead(&self, op_id: OpId, ops: Vec<Op>) -> u64 {
+        let mut guard = self.write();
+        let view = &mut *guard;
+        view.line.lay(&mut view.replica, op_id, ops)
     }
 
     /// Shows ops no longer, unless they are committed; tells that they were refused, if this is why.
@@ -168,12 +241,9 @@ impl Shared {
 
     /// Keeps what the server said at a join.
     pub(super) fn set_joined(&self, joined: JoinReply) {
-        for (known, extension) in [
-            (&self.batches, channel::EXTENSION_BATCH),
-            (&self.op_ids, channel::EXTENSION_OP_IDS),
-            (&self.queries, channel::EXTENSION_QUERIES),
-        ] {
-            known.store(joined.has(extension), Ordering::Relaxed);
+        self.set_extensions(&joined.extensions);
+        if let Some(file) = &self.file {
+            file.set_extensions(&joined.extensions);
         }
         *self.joined.lock().unwrap_or_else(PoisonError::into_inner) = Some(joined);
     }
@@ -188,8 +258,11 @@ impl Shared {
     }
 
     pub(super) fn set_state(&self, state: ConnectionState) {
-        if state.is_live() {
-            self.ready.store(true, Ordering::Release);
+        if state.is_live()
+            && !self.ready.swap(true, Ordering::AcqRel)
+            && let Some(file) = &self.file
+        {
+            file.set_whole(true);
         }
         self.state.send_if_modified(|current| {
             let changes = *current != state;

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use super::SyncOptions;
 use crate::channel::{CAPVER, Codec, Encoded, Frame};
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::model::DeviceId;
 
 /// Where the WebSocket of a server is.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ impl Refused {
 }
 
 impl Endpoint {
-    pub(super) fn new(options: &SyncOptions) -> Result<Self, Error> {
+    pub(super) fn new(options: &SyncOptions, device: &DeviceId) -> Result<Self, Error> {
         let invalid = |detail| Error::new(ErrorKind::InvalidParams, "invalid_base_url", detail);
         let mut url = Url::parse(options.http.base_url.trim()).map_err(|_| invalid("the base address is no URL"))?;
         let is_tls = url.scheme() == "https";
@@ -82,7 +83,7 @@ impl Endpoint {
         url.set_path(&path);
         url.query_pairs_mut()
             .append_pair("token", &options.http.token.0)
-            .append_pair("device_id", options.device.as_str())
+            .append_pair("device_id", device.as_str())
             .append_pair("capver", &CAPVER.to_string())
             .append_pair("vsn", options.codec.version());
         Ok(Self { url, tls })

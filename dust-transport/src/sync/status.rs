@@ -1,5 +1,7 @@
 //! How a synced store stands, here and on the server.
 
+use std::sync::atomic::Ordering;
+
 use tokio::sync::oneshot;
 
 use super::actor::{Ask, Command};
@@ -30,7 +32,7 @@ pub struct SyncStatus {
     pub applied: Seq,
     /// How many leaves the replica has.
     pub leaves: usize,
-    /// How many writes wait for the server's answer.
+    /// How many writes wait for the server's answer, those that an earlier program left in the file included.
     pub pending: usize,
     /// What the server said at the last join: permissions, scopes and stores of the token, and what the server can do.
     pub joined: Option<JoinReply>,
@@ -46,14 +48,15 @@ impl Sync {
         drop(view);
         SyncStatus {
             store: shared.options.http.store.clone(),
-            device: shared.options.device.clone(),
+            device: shared.device.clone(),
             connection: self.state(),
             applied,
             leaves,
             pending: shared
                 .options
                 .outbox_max
-                .saturating_sub(self.inner.room.available_permits()),
+                .saturating_sub(self.inner.room.available_permits())
+                + shared.restored.load(Ordering::Relaxed),
             joined: shared.joined(),
         }
     }

@@ -10,7 +10,9 @@ use super::hub::Told;
 use super::shared::Shared;
 use super::socket::{Refused, Socket, lost};
 use super::{EndReason, unnamed};
-use crate::channel::{self, CATCH_UP_COMPLETE, EVENT, Frame, JOIN, JoinRequest, REPLY, Reply, SNAPSHOT, Snapshot};
+use crate::channel::{
+    self, CATCH_UP_COMPLETE, EVENT, Frame, JOIN, JoinReply, JoinRequest, REPLY, Reply, SNAPSHOT, Snapshot,
+};
 use crate::error::Error;
 use crate::model::{Event, Seq};
 use crate::transport::{EventStream, Interest, Signal, Start, Subscribe};
@@ -41,6 +43,7 @@ struct Fetch {
 enum Fetched {
     Event(Arc<Event>),
     Reset(Seq),
+    Restarted,
     /// Everything that was committed before the log was opened has been read.
     Done,
 }
@@ -104,6 +107,12 @@ impl Subscription {
         }
     }
 
+    /// What was delivered is of a store that is no more.
+    fn restart(&mut self) {
+        self.last = Seq(0);
+        self.ready.push_back(Ok(Signal::Resync { through: Seq(0) }));
+    }
+
     fn end(&mut self, error: Error) {
         self.ready.push_back(Err(error));
         self.ended = true;
@@ -138,6 +147,7 @@ impl Subscription {
             // What is between is in the log, and so is the event.
             Ok(Told::Event(_)) | Err(RecvError::Lagged(_)) => self.attempt = 1,
             Ok(Told::Reset(through)) => self.reset(through),
+            Ok(Told::Restarted) => self.restart(),
             Ok(Told::Ended) | Err(RecvError::Closed) => {
                 let reason = self.shared.ended().unwrap_or_else(EndReason::closed);
                 self.end(reason.to_error());
@@ -164,6 +174,10 @@ impl Subscription {
                 self.event(event);
             }
             Ok(Fetched::Reset(through)) => self.reset(through),
+            Ok(Fetched::Restarted) => {
+                self.fetch = None;
+                self.restart();
+            }
             Ok(Fetched::Done) => {
                 self.fetch = None;
                 self.attempt = 0;
@@ -207,8 +221,12 @@ impl Fetch {
             let frame = self.socket.next().await?;
             match frame.event.as_str() {
                 REPLY if frame.reference.as_deref() == Some(&*self.join) => {
-                    if let Reply::Error(refusal) = Reply::from_payload(&frame.payload)? {
-                        return Err(refusal.into_error());
+                    let joined = match Reply::from_payload(&frame.payload)? {
+                        Reply::Ok(response) => JoinReply::from_response(&response)?,
+                        Reply::Error(refusal) => return Err(refusal.into_error()),
+                    };
+                    if joined.store_seq < self.at {
+                        return Ok(Fetched::Restarted);
                     }
                 }
                 EVENT => {

@@ -122,7 +122,8 @@ pub enum WatchEvent {
         /// How many items are gone, those included that the watch does not cover.
         missed: u64,
     },
-    /// The server's log was cut: ops up to `through` are not known one by one. With [`Watch::include_current`] the leaves
+    /// The server's log was cut: ops up to `through` are not known one by one; or the store was set back, and begins anew from
+    /// a `through` of 0. With [`Watch::include_current`] the leaves
     /// follow anew, and `Ready`.
     Resync {
         /// Ops go on after this sequence number.
@@ -404,6 +405,10 @@ impl Watching {
                 self.ready.push_back(WatchEvent::Resync { through });
                 self.begin_anew();
             }
+            Told::Restarted => {
+                self.ready.push_back(WatchEvent::Resync { through: Seq(0) });
+                self.begin_anew();
+            }
             Told::Ended => {
                 let reason = self.shared.ended().unwrap_or_else(EndReason::closed);
                 self.end(reason);
@@ -423,7 +428,7 @@ impl Watching {
     fn committed(&mut self, committed: Committed) {
         let Committed { event, op_id, .. } = committed;
         self.ready.push_back(WatchEvent::Committed {
-            is_own: event.device == self.shared.options.device,
+            is_own: event.device == self.shared.device,
             event,
             op_id,
         });

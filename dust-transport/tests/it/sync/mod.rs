@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the functions that tests share fail with them")]
 
+mod file;
 mod recorded;
 mod server;
 mod watch;
