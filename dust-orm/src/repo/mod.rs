@@ -8,6 +8,7 @@ mod query;
 mod read;
 mod record;
 mod subscribe;
+mod transaction;
 mod write;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use bridge::Listener;
 pub use query::{Query, QueryPage, QueryStart, TakesConditions, TakesOrder};
 pub use read::RecordStream;
 pub use subscribe::{Change, RawSubscription, ResyncReason, SubscribeRecords, Subscription};
+pub use transaction::Transact;
 pub use write::{Delete, Insert, SlugOf, Update};
 
 /// Records in and out of one store, whatever reaches it.

@@ -12,4 +12,5 @@ mod record;
 mod repo;
 mod sse;
 mod subscribe;
+mod transaction;
 mod version;

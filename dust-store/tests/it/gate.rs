@@ -1,6 +1,7 @@
 //! An engine whose commits wait until they are let through.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
 use dust_layer::{
     Atomic, Committed, Conflict, Engine, Error, Isolation, Limits, LocalTransaction, Memory, Pairs, RangeRead,
@@ -8,7 +9,7 @@ use dust_layer::{
 };
 use tokio::sync::Semaphore;
 
-/// Memory with a gate before and one after each commit; both stand open at first.
+/// Memory with a gate before and one after each commit; both stand open at first. Answers of commits can be lost.
 #[derive(Debug, Clone)]
 pub(crate) struct Gated {
     memory: Memory,
@@ -19,6 +20,26 @@ pub(crate) struct Gated {
 pub(crate) struct Gates {
     pub(crate) before: Gate,
     pub(crate) after: Gate,
+    lost: Mutex<VecDeque<Lost>>,
+}
+
+/// What becomes of a commit whose answer is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Applied,
+    NotApplied,
+}
+
+impl Gates {
+    /// Lets the answers of the next commits be lost.
+    pub(crate) fn lose(&self, answers: impl IntoIterator<Item = Lost>) {
+        self.lost.lock().unwrap().extend(answers);
+    }
+
+    /// How many answers are still to be lost.
+    pub(crate) fn to_lose(&self) -> usize {
+        self.lost.lock().unwrap().len()
+    }
 }
 
 #[derive(Debug)]
@@ -46,6 +67,7 @@ impl Gated {
         let gates = Arc::new(Gates {
             before: gate(),
             after: gate(),
+            lost: Mutex::default(),
         });
         (
             Self {
@@ -129,7 +151,15 @@ impl Transaction for GatedTransaction {
 
     async fn commit(&self) -> Result<Committed, Error> {
         self.gates.before.pass().await;
+        let lost = self.gates.lost.lock().unwrap().pop_front();
+        if lost == Some(Lost::NotApplied) {
+            return Err(Error::CommitUnknown);
+        }
         let committed = self.inner.commit().await;
+        if lost == Some(Lost::Applied) {
+            committed?;
+            return Err(Error::CommitUnknown);
+        }
         self.gates.after.pass().await;
         committed
     }

@@ -22,7 +22,9 @@ mod input;
 mod lease;
 mod model;
 mod retention;
+mod serial;
 mod snapshot;
+mod transaction;
 
 use dust_transport::model::{Entry, Path, Pattern, Value};
 use dust_transport::transport::{List, Transport};
