@@ -114,6 +114,8 @@ pub enum Error {
         message: &'static str,
         /// Whether the transaction may succeed when it is run again.
         retryable: bool,
+        /// Whether its writes may have been applied all the same.
+        maybe_committed: bool,
     },
     /// The directory layer refuses.
     #[error("directory operation failed")]
@@ -374,16 +376,28 @@ impl Error {
     /// Whether nothing was committed and the same transaction, run again from its start, may succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Conflict | Self::TransactionTooOld | Self::Cluster { retryable: true, .. }
-        )
+        match self {
+            Self::Conflict | Self::TransactionTooOld => true,
+            Self::Cluster {
+                retryable,
+                maybe_committed,
+                ..
+            } => *retryable && !maybe_committed,
+            _ => false,
+        }
     }
 
     /// Whether the transaction's writes may have been applied in spite of the error.
     #[must_use]
     pub fn is_maybe_committed(&self) -> bool {
-        matches!(self, Self::CommitUnknown)
+        matches!(
+            self,
+            Self::CommitUnknown
+                | Self::Cluster {
+                    maybe_committed: true,
+                    ..
+                }
+        )
     }
 
     /// The refusal of a row, if this is one.

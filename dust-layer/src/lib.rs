@@ -76,8 +76,8 @@ pub use engine::instrumented::Instrumented;
 pub use engine::local::LocalTransaction;
 pub use engine::memory::Memory;
 pub use engine::{
-    Atomic, Committed, Conflict, Direction, Engine, Isolation, Limits, Pairs, PairsIter, RangeRead, Transaction,
-    Version, Watch,
+    Atomic, Committed, Conflict, Direction, Engine, Isolation, Limits, METADATA_VERSION, MappedPairs, Mapper, Pairs,
+    PairsIter, RangeRead, Transaction, Version, Watch,
 };
 pub use error::{DirectoryError, Error, MigrationError, QueryError, RowError, SchemaError};
 pub use layer::Layer;

@@ -285,6 +285,11 @@ impl Table {
         self.pack_key(self.def.key.iter().map(|field| row.get(field.number)))
     }
 
+    /// How many fields the primary key has.
+    pub(crate) fn key_len(&self) -> usize {
+        self.def.key.len()
+    }
+
     fn pack_key<'v>(&self, values: impl Iterator<Item = &'v FieldValue>) -> Result<PrimaryKey, Error> {
         let mut key = PrimaryKey::from_packed(Vec::with_capacity(32));
         for (field, value) in self.def.key.iter().zip(values) {

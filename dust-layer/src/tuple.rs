@@ -68,3 +68,60 @@ pub fn strinc(prefix: &[u8]) -> Option<Vec<u8>> {
     *byte = byte.checked_add(1)?;
     Some(end)
 }
+
+/// Where the first element of a packed tuple ends; `None` if the bytes begin with none.
+///
+/// ```
+/// use dust_layer::tuple::{element_end, pack};
+///
+/// let key = pack(&("a\0b", 7, (None::<i64>, "c")));
+/// let first = element_end(&key).unwrap();
+/// assert_eq!(key[..first], pack(&("a\0b",)));
+/// let second = first + element_end(&key[first..]).unwrap();
+/// assert_eq!(element_end(&key[second..]), Some(key.len() - second));
+/// assert_eq!(element_end(&key[..2]), None);
+/// ```
+#[must_use]
+pub fn element_end(packed: &[u8]) -> Option<usize> {
+    let code = *packed.first()?;
+    let end = match code {
+        0x00 | 0x26 | 0x27 => 1,
+        0x01 | 0x02 => string_end(packed)?,
+        0x05 => nested_end(packed)?,
+        // An integer's length is in its code, to both sides of the one of zero.
+        0x0c..=0x1c => 1 + usize::from(code.abs_diff(0x14)),
+        0x0b => 2 + usize::from(!*packed.get(1)?),
+        0x1d => 2 + usize::from(*packed.get(1)?),
+        0x20 => 5,
+        0x21 => 9,
+        0x30 => 17,
+        0x33 => 13,
+        _ => return None,
+    };
+    (end <= packed.len()).then_some(end)
+}
+
+/// A string ends with the first zero that is not escaped.
+fn string_end(packed: &[u8]) -> Option<usize> {
+    let mut end = 1;
+    loop {
+        end += packed.get(end..)?.iter().position(|byte| *byte == 0)? + 1;
+        if packed.get(end) != Some(&0xff) {
+            return Some(end);
+        }
+        end += 1;
+    }
+}
+
+/// A nested tuple ends with a zero where an element would begin; a null in it is an escaped zero.
+fn nested_end(packed: &[u8]) -> Option<usize> {
+    let mut end = 1;
+    loop {
+        let rest = packed.get(end..)?;
+        end += match rest {
+            [0x00, 0xff, ..] => 2,
+            [0x00, ..] => return Some(end + 1),
+            _ => element_end(rest)?,
+        };
+    }
+}

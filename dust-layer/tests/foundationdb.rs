@@ -4,10 +4,11 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it is a test")]
 
 use dust_layer::engine::foundationdb::{FoundationDb, Options, network};
-use dust_layer::{Engine, Isolation, Transaction, transact};
+use dust_layer::{Engine, Transaction, transact};
 
 /// All that these tests write is below it, and is cleared before and after.
-const PREFIX: &[u8] = b"dust-layer/suite/";
+/// A packed tuple, so that the client's mapped ranges are used.
+const PREFIX: &[u8] = b"\x02dust-layer/suite\0";
 
 fn main() {
     let Some(cluster_file) = std::env::var_os("DUST_FDB_CLUSTER_FILE") else {
@@ -28,19 +29,7 @@ fn main() {
             (engine, ())
         };
         dust_layer::engine_suite!(run: fresh(), |name| println!("{name}"));
-        without_a_prefix_the_clusters_own_keys_are_refused(&FoundationDb::open(network, options.clone()).unwrap());
         fresh();
     })
     .unwrap();
-}
-
-/// The library would end the process for a write there.
-fn without_a_prefix_the_clusters_own_keys_are_refused(engine: &FoundationDb) {
-    dust_layer::suite::run(async {
-        let transaction = engine.begin();
-        assert!(transaction.get(b"\xffkey", Isolation::Snapshot).await.is_err());
-        transaction.set(b"\xffkey", b"");
-        assert!(transaction.commit().await.is_err());
-        Ok(())
-    });
 }

@@ -177,7 +177,10 @@ fn translate(error: &Arc<LayerError>) -> Error {
             DirectoryError::Version { .. } | DirectoryError::Partition | DirectoryError::LayerMismatch,
         ) => (ErrorKind::Format, Outcome::NotApplied),
         LayerError::Closed => (ErrorKind::Closed, Outcome::NotApplied),
-        // `CommitUnknown` and `Io`; a failure that this version does not know may have happened at any moment, too.
+        LayerError::Cluster {
+            maybe_committed: false, ..
+        } => (ErrorKind::Storage, Outcome::NotApplied),
+        // `CommitUnknown`, a cluster's doubt and `Io`; a failure that this version does not know may have happened at any moment, too.
         _ => (ErrorKind::Storage, Outcome::Unknown),
     };
     let code = if kind == ErrorKind::InvalidParams {
@@ -229,6 +232,23 @@ mod tests {
             source = cause.source();
         }
         report
+    }
+
+    #[test]
+    fn what_a_cluster_refuses_for_certain_was_not_applied() {
+        for (maybe_committed, outcome) in [(false, Outcome::NotApplied), (true, Outcome::Unknown)] {
+            let refused = LayerError::Cluster {
+                code: 2101,
+                message: "transaction exceeds byte limit",
+                retryable: false,
+                maybe_committed,
+            };
+            assert_eq!(of_commit(&Arc::new(refused)).outcome(), outcome);
+        }
+        assert_eq!(
+            of_commit(&Arc::new(LayerError::CommitUnknown)).outcome(),
+            Outcome::Unknown
+        );
     }
 
     #[test]

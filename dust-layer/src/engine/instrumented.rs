@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Atomic, Committed, Conflict, Direction, Engine, Isolation, Limits, Pairs, RangeRead, Transaction, Version, Watch,
+    Atomic, Committed, Conflict, Direction, Engine, Isolation, Limits, MappedPairs, Mapper, Pairs, RangeRead,
+    Transaction, Version, Watch,
 };
 use crate::error::Error;
 
@@ -22,6 +23,13 @@ pub enum Operation {
         isolation: Isolation,
     },
     GetRange {
+        begin: Vec<u8>,
+        end: Vec<u8>,
+        limit: usize,
+        direction: Direction,
+        isolation: Isolation,
+    },
+    GetMappedRange {
         begin: Vec<u8>,
         end: Vec<u8>,
         limit: usize,
@@ -173,6 +181,10 @@ impl<E: Engine> Engine for Instrumented<E> {
     fn pause(&self, attempt: u32) -> impl Future<Output = ()> + Send {
         self.engine.pause(attempt)
     }
+
+    fn commits(&self) -> Option<u64> {
+        self.engine.commits()
+    }
 }
 
 /// A transaction of [`Instrumented`].
@@ -225,6 +237,18 @@ impl<T: Transaction> Transaction for InstrumentedTransaction<T> {
             isolation: read.isolation,
         });
         self.transaction.get_range(read).await
+    }
+
+    async fn get_mapped_range(&self, read: RangeRead<'_>, mapper: Mapper<'_>) -> Result<MappedPairs, Error> {
+        self.check()?;
+        self.state.note(|| Operation::GetMappedRange {
+            begin: read.begin.to_vec(),
+            end: read.end.to_vec(),
+            limit: read.limit,
+            direction: read.direction,
+            isolation: read.isolation,
+        });
+        self.transaction.get_mapped_range(read, mapper).await
     }
 
     fn set(&self, key: &[u8], value: &[u8]) {

@@ -9,7 +9,10 @@ use super::overlay::{Overlay, Own, part_read};
 use super::pipeline::{Pipeline, Published, Request};
 use super::storage::Bytes;
 use super::watch::{Pending, Seen};
-use super::{Atomic, Committed, Conflict, Isolation, Pairs, RangeRead, Transaction, Version, Watch};
+use super::{
+    Atomic, Committed, Conflict, Isolation, METADATA_VERSION, Pairs, RangeRead, Transaction, Version, Watch,
+    check_place, check_version_write, place_end,
+};
 use crate::error::Error;
 
 /// A transaction of [`Memory`](super::memory::Memory) or [`Disk`](super::disk::Disk).
@@ -55,16 +58,23 @@ impl LocalTransaction {
         self.read.as_deref().ok_or_else(|| self.pipeline.refusal())
     }
 
+    /// Checks a key that is read.
+    fn check_read(&self, key: &[u8]) -> Result<(), Error> {
+        if key == METADATA_VERSION {
+            return Ok(());
+        }
+        self.check_key(key)
+    }
+
     fn check_key(&self, key: &[u8]) -> Result<(), Error> {
         let bytes_max = self.pipeline.limits().key_bytes_max;
         if key.len() > bytes_max {
-            Err(Error::KeyTooLong {
+            return Err(Error::KeyTooLong {
                 bytes: key.len(),
                 bytes_max,
-            })
-        } else {
-            Ok(())
+            });
         }
+        check_place(key)
     }
 
     /// Ends of ranges may be one byte longer than a key, so that a range can end right after the longest one.
@@ -78,10 +88,10 @@ impl LocalTransaction {
             });
         }
         if begin > end {
-            Err(Error::InvalidOperation("range is inverted"))
-        } else {
-            Ok(())
+            return Err(Error::InvalidOperation("range is inverted"));
         }
+        // An empty range may stand at the end of all keys.
+        if begin == end { Ok(()) } else { check_place(begin) }
     }
 
     fn check_value(&self, bytes: usize) -> Result<(), Error> {
@@ -95,7 +105,7 @@ impl LocalTransaction {
 
     fn read_one(&self, key: &[u8], isolation: Isolation) -> Result<Option<Vec<u8>>, Error> {
         let published = self.published()?;
-        self.check_key(key)?;
+        self.check_read(key)?;
         let mut state = self.lock();
         if state.used {
             return Err(Error::Used);
@@ -120,6 +130,10 @@ impl LocalTransaction {
 
     fn read_range(&self, read: &RangeRead<'_>) -> Result<Pairs, Error> {
         let published = self.published()?;
+        let read = &RangeRead {
+            end: place_end(read.end),
+            ..*read
+        };
         self.check_range(read.begin, read.end)?;
         let mut state = self.lock();
         if state.used {
@@ -172,7 +186,7 @@ impl LocalTransaction {
 
     fn seen(&self, key: &[u8]) -> Result<Seen, Error> {
         let published = self.published()?;
-        self.check_key(key)?;
+        self.check_read(key)?;
         let state = self.lock();
         if state.used {
             return Err(Error::Used);
@@ -261,6 +275,7 @@ impl Transaction for LocalTransaction {
     }
 
     fn clear_range(&self, begin: &[u8], end: &[u8]) {
+        let end = place_end(end);
         if begin == end {
             return;
         }
@@ -284,6 +299,7 @@ impl Transaction for LocalTransaction {
         let checked = self.check_value(value.len());
         self.write(checked, key.len() + value.len(), |overlay| {
             let template = Template::parse(key)?;
+            check_place(template.bytes())?;
             let bytes_max = self.pipeline.limits().key_bytes_max;
             if template.len() > bytes_max {
                 return Err(Error::KeyTooLong {
@@ -297,7 +313,12 @@ impl Transaction for LocalTransaction {
     }
 
     fn set_versionstamped_value(&self, key: &[u8], value: &[u8]) {
-        self.write(self.check_key(key), key.len() + value.len(), |overlay| {
+        let checked = if key == METADATA_VERSION {
+            check_version_write(value)
+        } else {
+            self.check_key(key)
+        };
+        self.write(checked, key.len() + value.len(), |overlay| {
             let template = Template::parse(value)?;
             self.check_value(template.len())?;
             let key = Bytes::from(key);
@@ -307,6 +328,7 @@ impl Transaction for LocalTransaction {
     }
 
     fn add_conflict(&self, conflict: Conflict, begin: &[u8], end: &[u8]) {
+        let end = place_end(end);
         let checked = self.check_range(begin, end);
         let mut state = self.lock();
         if state.used {

@@ -117,6 +117,10 @@ impl Engine for Memory {
     fn name(&self) -> &'static str {
         "memory"
     }
+
+    fn commits(&self) -> Option<u64> {
+        Some(self.pipeline.commits())
+    }
 }
 
 #[derive(Debug)]

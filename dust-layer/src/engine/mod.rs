@@ -2,7 +2,8 @@
 //!
 //! An engine is an ordered map of byte strings with optimistic, strictly serializable transactions. Reads see one
 //! version of the map plus the transaction's own writes; `commit` succeeds only if nothing that was read (points and
-//! ranges, absent keys included) has been written since. Ranges are end-exclusive and in byte order.
+//! ranges, absent keys included) has been written since. Ranges are end-exclusive and in byte order. Keys from the byte
+//! `0xff` on are the engine's own; of these there is one for everybody, [`METADATA_VERSION`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ pub mod faults;
 pub mod foundationdb;
 pub mod instrumented;
 pub mod local;
+mod mapped;
 pub mod memory;
 mod mutation;
 mod overlay;
@@ -27,7 +29,63 @@ mod storage;
 mod tree;
 mod watch;
 
+pub use mapped::{MappedPairs, Mapper};
 pub use pairs::PairsIter;
+
+/// The first byte of the keys that are the engine's own. No range reaches them, and no key of them is read or written
+/// but [`METADATA_VERSION`].
+pub(crate) const SYSTEM: u8 = 0xff;
+
+/// A key for whoever remembers what is stored elsewhere: as long as its value is the same, so is what is remembered.
+///
+/// It is read like any key, with a read conflict or without one. It is written in one way, by
+/// [`set_versionstamped_value`](Transaction::set_versionstamped_value) with fourteen zeros, in the transaction that changes
+/// what others remember; any other write of it fails the commit. A cluster hands it out with each read version, so that
+/// reading it costs nothing. The layer keeps its index definitions by it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_layer::Error> {
+/// use dust_layer::{Engine, Error, Isolation, METADATA_VERSION, Memory, Transaction};
+///
+/// let memory = Memory::new();
+/// let writer = memory.begin();
+/// writer.set_versionstamped_value(METADATA_VERSION, &[0; 14]);
+/// let stamp = writer.commit().await?.stamp;
+/// assert_eq!(memory.begin().get(METADATA_VERSION, Isolation::Snapshot).await?, Some(stamp.to_vec()));
+///
+/// let other = memory.begin();
+/// other.set(METADATA_VERSION, b"7");
+/// assert!(matches!(other.commit().await, Err(Error::InvalidOperation(_))));
+/// # Ok(())
+/// # }
+/// ```
+pub const METADATA_VERSION: &[u8] = b"\xff/metadataVersion";
+
+/// Refuses keys of the engine's own.
+pub(crate) fn check_place(key: &[u8]) -> Result<(), Error> {
+    if key.first() == Some(&SYSTEM) {
+        Err(Error::InvalidOperation("key is in the engine's own keyspace"))
+    } else {
+        Ok(())
+    }
+}
+
+/// The end of a range, which is no later than that of the keys that are not the engine's own.
+pub(crate) fn place_end(end: &[u8]) -> &[u8] {
+    if end.first() == Some(&SYSTEM) { &[SYSTEM] } else { end }
+}
+
+/// Refuses any write of the metadata version but the one that is allowed.
+pub(crate) fn check_version_write(value: &[u8]) -> Result<(), Error> {
+    if value == [0; 14] {
+        Ok(())
+    } else {
+        Err(Error::InvalidOperation(
+            "metadata version is written by fourteen zeros only",
+        ))
+    }
+}
 
 /// Whether a read takes part in conflict detection.
 ///
@@ -261,6 +319,12 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn pause(&self, attempt: u32) -> impl Future<Output = ()> + Send {
         crate::transaction::let_others_run(attempt)
     }
+
+    /// How many transactions that wrote something have been committed since the engine was opened; `None` where that is
+    /// not known, as on a cluster. What works in the background sees by it whether others write.
+    fn commits(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// One optimistic transaction. Dropping it without `commit` discards its writes.
@@ -312,6 +376,25 @@ pub trait Transaction: Send + Sync + 'static {
     /// Reads a range, own writes included. `Pairs::more` tells whether the limit cut it.
     fn get_range(&self, read: RangeRead<'_>) -> impl Future<Output = Result<Pairs, Error>> + Send;
 
+    /// Reads a range of entries, each with the value of the key that it leads to, own writes included.
+    ///
+    /// By default the range is read and then all the keys at once. An engine that can do both in one go does it, as long
+    /// as the results are the same.
+    ///
+    /// # Errors
+    /// As [`get_range`](Self::get_range) and [`get`](Self::get); [`Error::InvalidOperation`] for a key of the range that is
+    /// none of an entry.
+    fn get_mapped_range(
+        &self,
+        read: RangeRead<'_>,
+        mapper: Mapper<'_>,
+    ) -> impl Future<Output = Result<MappedPairs, Error>> + Send
+    where
+        Self: Sized,
+    {
+        mapped::by_gets(self, read, mapper)
+    }
+
     /// Sets a key.
     fn set(&self, key: &[u8], value: &[u8]);
 
@@ -332,7 +415,7 @@ pub trait Transaction: Send + Sync + 'static {
     /// placeholder's offset, little-endian, and are not part of the value.
     fn set_versionstamped_value(&self, key: &[u8], value: &[u8]);
 
-    /// Adds a conflict range `begin <= key < end` by hand.
+    /// Adds a conflict range `begin <= key < end` by hand; not on keys of the engine's own.
     fn add_conflict(&self, conflict: Conflict, begin: &[u8], end: &[u8]);
 
     /// Watches a key: resolves when its value differs from what this transaction sees. Active once the transaction

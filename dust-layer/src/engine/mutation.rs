@@ -48,7 +48,6 @@ impl Template {
         self.bytes.len()
     }
 
-    #[cfg(feature = "foundationdb")]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

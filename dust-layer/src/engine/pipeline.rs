@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 
@@ -55,6 +56,8 @@ struct Shared {
     poison: OnceLock<Arc<str>>,
     watches: Arc<Watches>,
     queue: Queue<Request>,
+    /// How many transactions have been committed.
+    commits: AtomicU64,
 }
 
 impl Shared {
@@ -97,6 +100,7 @@ impl Pipeline {
             poison: OnceLock::new(),
             watches: Arc::default(),
             queue: Queue::default(),
+            commits: AtomicU64::new(0),
         });
         let committer = Committer {
             resolver: Resolver::new(published.version),
@@ -125,6 +129,11 @@ impl Pipeline {
     /// The latest committed version.
     pub(super) fn latest(&self) -> Option<Arc<Published>> {
         self.shared.published().clone()
+    }
+
+    /// How many transactions that wrote something have been committed.
+    pub(super) fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
     }
 
     /// Fails once the engine is poisoned.
@@ -331,6 +340,7 @@ impl Committer {
         self.live.push_back((version, Arc::downgrade(&published)));
         let previous = self.shared.published().replace(Arc::clone(&published));
         drop(previous);
+        self.shared.commits.fetch_add(accepted.len() as u64, Ordering::Relaxed);
         let mut pending = Vec::new();
         for one in accepted {
             pending.extend(one.watches);

@@ -12,16 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::try_join;
 
 use super::{FieldId, IndexDef, IndexField, IndexKind, IndexState, Mapping, Uniqueness};
-use crate::engine::{Engine, Isolation, Transaction};
+use crate::engine::{Engine, Isolation, METADATA_VERSION, Transaction};
 use crate::error::{Error, SchemaError};
 use crate::metrics::add;
 use crate::tenant::{DATA, SYSTEM, Tenant, TenantTransaction};
 use crate::tuple::pack_into;
 use crate::value::FieldType;
 use crate::value::wire::{self, Reader};
-
-/// The key that every change of definitions writes, by whichever tenant; its place and form are `FoundationDB`'s.
-pub(crate) const METADATA_VERSION: &[u8] = b"\xff/metadataVersion";
 
 const FORMAT: u8 = 1;
 

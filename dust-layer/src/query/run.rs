@@ -6,9 +6,9 @@ use tracing::field::Empty;
 
 use super::plan::Access;
 use super::{Cursor, Plan, Query};
-use crate::engine::{Direction, Engine, Isolation, RangeRead};
+use crate::engine::{Direction, Engine, Isolation, Mapper, RangeRead};
 use crate::error::{Error, QueryError, SchemaError};
-use crate::index::{IndexKind, IndexSpace, IndexState, entry};
+use crate::index::{IndexDef, IndexKind, IndexSpace, IndexState, entry};
 use crate::metrics::add_len;
 use crate::row::Row;
 use crate::table::{PrimaryKey, Table};
@@ -42,6 +42,19 @@ pub struct Entries {
     pub entries: Vec<Entry>,
     /// Where the next page begins; `None` after the last one. The last page may be empty.
     pub next: Option<Cursor>,
+}
+
+impl Plan {
+    /// Reads a part of the plan's range.
+    fn read<'a>(&self, begin: &'a [u8], end: &'a [u8]) -> RangeRead<'a> {
+        RangeRead {
+            begin,
+            end,
+            limit: self.limit.unwrap_or(usize::MAX),
+            direction: self.direction,
+            isolation: Isolation::Serializable,
+        }
+    }
 }
 
 impl<E: Engine> TenantTransaction<E> {
@@ -106,19 +119,16 @@ impl<E: Engine> TenantTransaction<E> {
         let span = tracing::debug_span!("query", table = table.name(), index = Empty, rows = Empty);
         let read = async {
             let plan = self.plan(table, query).await?;
-            let found = self.entries(&plan, cursor).await?;
+            let found = match &plan.access {
+                Access::Index(def) if !def.is_covering() => self.mapped_entries(table, def, &plan, cursor).await?,
+                _ => self.entries(&plan, cursor).await?,
+            };
             let start = Cursor::new(&plan, &plan.base);
             let keys = found.entries.iter().map(|entry| start.moved(&plan, &entry.place));
             let keys: Vec<Cursor> = keys.collect();
-            let rows = match &plan.access {
-                Access::Index(def) if !def.is_covering() => self.rows_of(table, &found.entries).await?,
-                _ => {
-                    let decode =
-                        |entry: &Entry| table.decode(entry.key.packed(), entry.covered.as_deref().unwrap_or_default());
-                    add_len(&self.tally().rows_read, found.entries.len());
-                    found.entries.iter().map(decode).collect::<Result<_, Error>>()?
-                }
-            };
+            add_len(&self.tally().rows_read, found.entries.len());
+            let decode = |entry: &Entry| table.decode(entry.key.packed(), entry.covered.as_deref().unwrap_or_default());
+            let rows: Vec<Row> = found.entries.iter().map(decode).collect::<Result<_, Error>>()?;
             span.record("index", plan.index().map_or("rows", |def| def.name()));
             span.record("rows", rows.len());
             Ok((rows.into_iter().zip(keys).collect(), found.next))
@@ -126,11 +136,55 @@ impl<E: Engine> TenantTransaction<E> {
         read.instrument(span.clone()).await
     }
 
-    /// Reads the rows that entries lead to, all at once.
-    async fn rows_of(&self, table: &Table, entries: &[Entry]) -> Result<Vec<Row>, Error> {
-        let rows = entries.iter().map(|entry| self.get_row(table, &entry.key));
-        let rows: Option<Vec<Row>> = try_join_all(rows).await?.into_iter().collect();
-        rows.ok_or_else(|| Error::corrupt("an index entry without its row"))
+    /// The entries of a plan, each with the row that it leads to: in one read where the engine can, and but for rows that
+    /// are split.
+    async fn mapped_entries(
+        &self,
+        table: &Table,
+        def: &IndexDef,
+        plan: &Plan,
+        cursor: Option<&Cursor>,
+    ) -> Result<Entries, Error> {
+        if !table.has_rows() {
+            return Err(SchemaError::NoRows.into());
+        }
+        let (begin, end) = self.rest_of(plan, cursor)?;
+        let target = &table.row_prefix(self);
+        let mapper = Mapper {
+            base: &plan.base,
+            skip: def.fields().len(),
+            take: table.key_len(),
+            target,
+        };
+        let found = self.read_mapped(plan.read(&begin, &end), mapper).await?;
+        let rows = found.iter().map(|(place, value)| async move {
+            let after_base = place.strip_prefix(&plan.base[..]).unwrap_or_default();
+            let key = entry::primary_key(def, after_base)?;
+            let value = value.ok_or_else(|| Error::corrupt("an index entry without its row"))?;
+            let row_key = [&target[..], key.packed()].concat();
+            let stored = self.whole_value(&row_key, value, Isolation::Serializable).await?;
+            Ok::<_, Error>(Entry {
+                key,
+                covered: Some(stored.payload),
+                place: place.to_vec(),
+            })
+        });
+        let entries = try_join_all(rows).await?;
+        add_len(&self.tally().entries_read, entries.len());
+        let last = entries.last().filter(|_| found.pairs().more());
+        let next = last.map(|entry| Cursor::new(plan, &entry.place));
+        Ok(Entries { entries, next })
+    }
+
+    /// The range of a plan that a cursor leaves.
+    fn rest_of(&self, plan: &Plan, cursor: Option<&Cursor>) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        if !plan.base.starts_with(self.tenant().prefix()) {
+            return Err(Error::OtherTenant);
+        }
+        match cursor {
+            Some(cursor) => cursor.rest_of(plan),
+            None => Ok((plan.begin.clone(), plan.end.clone())),
+        }
     }
 
     /// Plans a query; what the rows themselves answer needs no definition of an index.
@@ -147,20 +201,8 @@ impl<E: Engine> TenantTransaction<E> {
     /// # Errors
     /// As [`page`](Self::page).
     pub async fn entries(&self, plan: &Plan, cursor: Option<&Cursor>) -> Result<Entries, Error> {
-        if !plan.base.starts_with(self.tenant().prefix()) {
-            return Err(Error::OtherTenant);
-        }
-        let (begin, end) = match cursor {
-            Some(cursor) => cursor.rest_of(plan)?,
-            None => (plan.begin.clone(), plan.end.clone()),
-        };
-        let read = RangeRead {
-            begin: &begin,
-            end: &end,
-            limit: plan.limit.unwrap_or(usize::MAX),
-            direction: plan.direction,
-            isolation: Isolation::Serializable,
-        };
+        let (begin, end) = self.rest_of(plan, cursor)?;
+        let read = plan.read(&begin, &end);
         let after_base = |key: &[u8]| key.strip_prefix(&plan.base[..]).unwrap_or_default().to_vec();
         let mut entries = Vec::new();
         let more = match &plan.access {

@@ -208,10 +208,15 @@ impl<E: Engine> TenantTransaction<E> {
         let Some(value) = self.read(key, isolation).await? else {
             return Ok(None);
         };
+        self.whole_value(key, &value, isolation).await.map(Some)
+    }
+
+    /// The value whose first key has been read; its chunks are read if it is split.
+    pub(crate) async fn whole_value(&self, key: &[u8], value: &[u8], isolation: Isolation) -> Result<Stored, Error> {
         if value.first() == Some(&SPLIT) {
-            return self.read_chunks(key, &value, isolation).await.map(Some);
+            return self.read_chunks(key, value, isolation).await;
         }
-        whole(key, &value).map(Some)
+        whole(key, value)
     }
 
     async fn read_chunks(&self, key: &[u8], header: &[u8], isolation: Isolation) -> Result<Stored, Error> {

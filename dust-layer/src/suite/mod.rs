@@ -13,6 +13,8 @@
 pub mod commit;
 pub mod concurrency;
 pub mod conflict;
+pub mod mapped;
+pub mod metadata;
 pub mod range;
 pub mod read;
 pub mod watch;
@@ -82,6 +84,14 @@ macro_rules! engine_suite {
             commit::writes_happen_in_their_order,
             commit::atomics_count_in_their_length,
             commit::limits_are_enforced,
+            mapped::entries_come_with_what_they_lead_to,
+            mapped::own_writes_are_mapped,
+            mapped::a_mapped_read_conflicts_on_both_sides,
+            mapped::a_key_that_is_no_entry_is_refused,
+            metadata::the_metadata_version_is_the_stamp_of_its_last_write,
+            metadata::the_metadata_version_is_written_by_a_stamp_only,
+            metadata::a_read_of_the_metadata_version_conflicts,
+            metadata::ranges_end_before_the_engines_own_keys,
             watch::a_watch_fires_on_a_change,
             watch::a_watch_fires_on_a_clear_and_on_a_range_clear,
             watch::a_watch_of_a_read_only_transaction_fires,

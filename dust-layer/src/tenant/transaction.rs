@@ -8,7 +8,9 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::{DATA, SYSTEM, Tenant};
-use crate::engine::{Atomic, Committed, Conflict, Engine, Isolation, Pairs, RangeRead, Transaction, Version, Watch};
+use crate::engine::{
+    Atomic, Committed, Conflict, Engine, Isolation, MappedPairs, Mapper, Pairs, RangeRead, Transaction, Version, Watch,
+};
 use crate::error::Error;
 use crate::index::Catalog;
 use crate::metrics::{Metrics, add, add_len};
@@ -334,6 +336,17 @@ impl<E: Engine> TenantTransaction<E> {
         add_len(&self.tally().keys_read, pairs.len());
         add_len(&self.tally().bytes_read, pairs.bytes());
         Ok(pairs)
+    }
+
+    pub(crate) async fn read_mapped(&self, read: RangeRead<'_>, mapper: Mapper<'_>) -> Result<MappedPairs, Error> {
+        let found = self.transaction.get_mapped_range(read, mapper).await?;
+        let led_to = found.iter().filter_map(|(_, value)| value);
+        add_len(&self.tally().keys_read, found.pairs().len() + led_to.clone().count());
+        add_len(
+            &self.tally().bytes_read,
+            found.pairs().bytes() + led_to.map(<[u8]>::len).sum::<usize>(),
+        );
+        Ok(found)
     }
 
     pub(crate) fn write(&self, key: &[u8], value: &[u8]) {

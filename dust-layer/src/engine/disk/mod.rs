@@ -176,6 +176,10 @@ impl Engine for Disk {
     fn name(&self) -> &'static str {
         "disk"
     }
+
+    fn commits(&self) -> Option<u64> {
+        Some(self.pipeline.commits())
+    }
 }
 
 /// Writes an empty database into a new file.

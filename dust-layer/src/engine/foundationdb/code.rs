@@ -14,21 +14,12 @@ const ACCESSED_UNREADABLE: i32 = 1036;
 const CLUSTER_VERSION_CHANGED: i32 = 1039;
 const OPERATION_CANCELLED: i32 = 1101;
 
-/// An error of anything but a commit.
+/// The codes of what the client itself refuses: a limit, an option, a use that is not allowed. They end below 3000.
+const CLIENT_REFUSES: std::ops::Range<i32> = 2000..3000;
+
+/// An error of anything but a commit: nothing was committed.
 pub(super) fn refused(error: FdbError) -> Error {
-    match error.code() {
-        NOT_COMMITTED => Error::Conflict,
-        TRANSACTION_TOO_OLD => Error::TransactionTooOld,
-        ACCESSED_UNREADABLE => Error::AccessedUnreadable,
-        USED_DURING_COMMIT => Error::Used,
-        TRANSACTION_CANCELLED | OPERATION_CANCELLED => Error::Closed,
-        code => Error::Cluster {
-            code,
-            message: error.message(),
-            // What says "retryable" of a read cannot have committed anything.
-            retryable: error.is_retryable(),
-        },
-    }
+    told(error, false)
 }
 
 /// An error of a commit that had something to write.
@@ -41,6 +32,30 @@ pub(super) fn uncommitted(error: FdbError) -> Error {
         | TRANSACTION_CANCELLED
         | OPERATION_CANCELLED => Error::CommitUnknown,
         _ if error.is_maybe_committed() => Error::CommitUnknown,
-        _ => refused(error),
+        code => told(error, is_in_doubt(code, error.is_retryable_not_committed())),
+    }
+}
+
+/// Whether a commit that ended with this code may have been applied, if the library does not say that it may.
+///
+/// What it says of the others is which may be repeated without doubt. Of the rest, what the client refuses never reached
+/// the cluster; what is left is a failure of the cluster that nobody can be sure of.
+fn is_in_doubt(code: i32, is_retryable_not_committed: bool) -> bool {
+    !(is_retryable_not_committed || CLIENT_REFUSES.contains(&code))
+}
+
+fn told(error: FdbError, maybe_committed: bool) -> Error {
+    match error.code() {
+        NOT_COMMITTED => Error::Conflict,
+        TRANSACTION_TOO_OLD => Error::TransactionTooOld,
+        ACCESSED_UNREADABLE => Error::AccessedUnreadable,
+        USED_DURING_COMMIT => Error::Used,
+        TRANSACTION_CANCELLED | OPERATION_CANCELLED => Error::Closed,
+        code => Error::Cluster {
+            code,
+            message: error.message(),
+            retryable: error.is_retryable(),
+            maybe_committed,
+        },
     }
 }

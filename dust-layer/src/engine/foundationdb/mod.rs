@@ -27,6 +27,7 @@
 //! ```
 
 mod code;
+mod mapping;
 pub mod network;
 mod transaction;
 
@@ -38,7 +39,7 @@ use ::foundationdb::Database;
 use ::foundationdb::options::DatabaseOption;
 use tokio::sync::watch;
 
-use super::{Engine, Limits};
+use super::{Engine, Limits, SYSTEM};
 use crate::error::Error;
 use crate::transaction::random;
 use network::Network;
@@ -91,8 +92,9 @@ impl Options {
 
     /// Puts every key below `prefix`, so that several uses share a cluster.
     ///
-    /// With an empty prefix, the directory tree is the one that other clients of the cluster see, and keys from `0xff`,
-    /// which are the cluster's own, are refused.
+    /// With an empty prefix, the directory tree is the one that other clients of the cluster see, and the cluster follows
+    /// index entries to their rows by itself, since it decodes whole keys as tuples. The same holds for a prefix that is a
+    /// packed tuple.
     pub fn prefix(mut self, prefix: &[u8]) -> Self {
         self.prefix = prefix.to_vec();
         self
@@ -170,7 +172,7 @@ impl FoundationDb {
     /// ```
     pub fn open(_network: &Network, options: Options) -> Result<Self, Error> {
         let file = options.cluster_file.as_deref().map(file_name).transpose()?;
-        if options.prefix.first() == Some(&transaction::SYSTEM) {
+        if options.prefix.first() == Some(&SYSTEM) {
             return Err(Error::InvalidOperation("prefix is in the cluster's own keyspace"));
         }
         let timeout_ms = i32::try_from(options.timeout.as_millis())

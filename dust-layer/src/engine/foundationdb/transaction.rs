@@ -7,13 +7,12 @@ use ::foundationdb::{FdbError, KeySelector, RangeOption, Transaction as Client};
 
 use super::super::mutation::{self, Template};
 use super::super::{
-    Atomic, Committed, Conflict, Direction, Isolation, Limits, Pairs, RangeRead, Transaction, Version, Watch,
+    Atomic, Committed, Conflict, Direction, Isolation, Limits, METADATA_VERSION, MappedPairs, Mapper, Pairs, RangeRead,
+    Transaction, Version, Watch, check_place, check_version_write, mapped, place_end,
 };
+use super::mapping::{self, MappedRead};
 use super::{Cluster, code};
 use crate::error::Error;
-
-/// The first byte of the cluster's own keys.
-pub(super) const SYSTEM: u8 = 0xff;
 
 /// A transaction of [`FoundationDb`](super::FoundationDb).
 ///
@@ -78,6 +77,14 @@ impl FdbTransaction {
         }
     }
 
+    /// A key that is read, as the cluster knows it. The metadata version is one for all that share the cluster.
+    fn full_read(&self, key: &[u8]) -> Result<Vec<u8>, Error> {
+        if key == METADATA_VERSION {
+            return Ok(key.to_vec());
+        }
+        self.full_key(key)
+    }
+
     /// The key as the cluster knows it.
     fn full_key(&self, key: &[u8]) -> Result<Vec<u8>, Error> {
         self.full(key, self.limits.key_bytes_max)
@@ -89,30 +96,29 @@ impl FdbTransaction {
             return Err(Error::InvalidOperation("range is inverted"));
         }
         let bytes_max = self.limits.key_bytes_max + 1;
-        Ok((self.full(begin, bytes_max)?, self.full_end(end, bytes_max)?))
+        // An empty range may stand at the end of all keys.
+        let begin = if begin == end {
+            end
+        } else {
+            check_place(begin).map(|()| begin)?
+        };
+        Ok((self.prefixed(begin, bytes_max)?, self.prefixed(end, bytes_max)?))
     }
 
     fn full(&self, key: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
-        let full = [&self.cluster.prefix, key].concat();
-        if full.len() > bytes_max {
-            Err(Error::KeyTooLong {
-                bytes: key.len(),
-                bytes_max: bytes_max.saturating_sub(self.cluster.prefix.len()),
-            })
-        } else if full.first() == Some(&SYSTEM) {
-            Err(Error::InvalidOperation("key is in the cluster's own keyspace"))
-        } else {
-            Ok(full)
-        }
+        check_place(key)?;
+        self.prefixed(key, bytes_max)
     }
 
-    /// The end of a range over everything is the first key that is not the user's.
-    fn full_end(&self, end: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
-        if self.cluster.prefix.is_empty() && end.first() == Some(&SYSTEM) {
-            Ok(vec![SYSTEM])
-        } else {
-            self.full(end, bytes_max)
+    fn prefixed(&self, key: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let full = [&self.cluster.prefix, key].concat();
+        if full.len() > bytes_max {
+            return Err(Error::KeyTooLong {
+                bytes: key.len(),
+                bytes_max: bytes_max.saturating_sub(self.cluster.prefix.len()),
+            });
         }
+        Ok(full)
     }
 
     fn check_value(&self, bytes: usize) -> Result<(), Error> {
@@ -164,7 +170,7 @@ impl FdbTransaction {
     }
 
     async fn pages(&self, read: RangeRead<'_>) -> Result<Pairs, Error> {
-        let (begin, end) = self.full_range(read.begin, read.end)?;
+        let (begin, end) = self.full_range(read.begin, place_end(read.end))?;
         let mut pairs = Pairs::default();
         if begin == end || read.limit == 0 {
             return Ok(pairs);
@@ -210,6 +216,59 @@ impl FdbTransaction {
     }
 }
 
+impl FdbTransaction {
+    /// Reads the pages of a mapped range; `None` if what the client followed is not what the entries lead to.
+    async fn mapped_pages(
+        &self,
+        read: RangeRead<'_>,
+        mapper: Mapper<'_>,
+        template: &[u8],
+    ) -> Result<Option<MappedPairs>, Error> {
+        let (begin, end) = self.full_range(read.begin, place_end(read.end))?;
+        let mut found = MappedRead::new(&self.cluster.prefix, mapper, read.limit);
+        if begin == end || read.limit == 0 {
+            return Ok(Some(found.finish(false)));
+        }
+        let limited = read.limit < usize::MAX;
+        let mut options = RangeOption {
+            mode: if limited {
+                StreamingMode::Exact
+            } else {
+                StreamingMode::WantAll
+            },
+            reverse: read.direction == Direction::Reverse,
+            ..RangeOption::from((
+                KeySelector::first_greater_or_equal(begin),
+                KeySelector::first_greater_or_equal(end),
+            ))
+        };
+        let mut iteration = 1;
+        loop {
+            options.limit = limited.then_some(found.left());
+            let page = self
+                .ask(|client| client.get_mapped_range(&options, template, iteration, false))?
+                .await
+                .map_err(code::refused)?;
+            if !found.take(&page) {
+                return Ok(None);
+            }
+            if found.left() == 0 || !page.more() {
+                return Ok(Some(found.finish(page.more())));
+            }
+            let Some(last) = page.last() else {
+                return Ok(None);
+            };
+            let last = last.parent_key().to_vec();
+            if options.reverse {
+                options.end = KeySelector::first_greater_or_equal(last);
+            } else {
+                options.begin = KeySelector::first_greater_than(last);
+            }
+            iteration += 1;
+        }
+    }
+}
+
 impl Transaction for FdbTransaction {
     async fn read_version(&self) -> Result<Version, Error> {
         let version = self.ask(Client::get_read_version)?.await.map_err(code::refused)?;
@@ -217,7 +276,7 @@ impl Transaction for FdbTransaction {
     }
 
     async fn get(&self, key: &[u8], isolation: Isolation) -> Result<Option<Vec<u8>>, Error> {
-        let key = self.full_key(key)?;
+        let key = self.full_read(key)?;
         let snapshot = isolation == Isolation::Snapshot;
         let value = self.ask(|client| client.get(&key, snapshot))?.await;
         Ok(value.map_err(code::refused)?.map(|value| value.to_vec()))
@@ -225,6 +284,21 @@ impl Transaction for FdbTransaction {
 
     async fn get_range(&self, read: RangeRead<'_>) -> Result<Pairs, Error> {
         self.pages(read).await
+    }
+
+    /// The client's mapped range reads committed data only, decodes keys as tuples, and refuses the rest. So it is asked
+    /// where the layout allows and the transaction has written nothing; what it refuses is read the other way.
+    async fn get_mapped_range(&self, read: RangeRead<'_>, mapper: Mapper<'_>) -> Result<MappedPairs, Error> {
+        let may_ask = read.isolation == Isolation::Serializable && !self.lock().wrote;
+        if may_ask && let Some(template) = mapping::template(&self.cluster.prefix, mapper) {
+            match self.mapped_pages(read, mapper, &template).await {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => tracing::debug!(%error, "a mapped range is read as a range and its keys"),
+            }
+        }
+        mapped::by_gets(self, read, mapper).await
     }
 
     fn set(&self, key: &[u8], value: &[u8]) {
@@ -245,6 +319,7 @@ impl Transaction for FdbTransaction {
     }
 
     fn clear_range(&self, begin: &[u8], end: &[u8]) {
+        let end = place_end(end);
         if begin == end {
             return;
         }
@@ -283,10 +358,14 @@ impl Transaction for FdbTransaction {
     }
 
     fn set_versionstamped_value(&self, key: &[u8], value: &[u8]) {
-        let full = self.full_key(key).and_then(|full| {
-            self.check_value(Template::parse(value)?.len())?;
-            Ok(full)
-        });
+        let full = if key == METADATA_VERSION {
+            check_version_write(value).map(|()| key.to_vec())
+        } else {
+            self.full_key(key).and_then(|full| {
+                self.check_value(Template::parse(value)?.len())?;
+                Ok(full)
+            })
+        };
         self.write(full, key.len() + value.len(), |client, full| {
             client.atomic_op(full, value, MutationType::SetVersionstampedValue);
             Ok(())
@@ -294,7 +373,7 @@ impl Transaction for FdbTransaction {
     }
 
     fn add_conflict(&self, conflict: Conflict, begin: &[u8], end: &[u8]) {
-        let range = self.full_range(begin, end);
+        let range = self.full_range(begin, place_end(end));
         let mut state = self.lock();
         let Stage::Open(client) = &state.stage else { return };
         let kind = match conflict {
@@ -309,7 +388,9 @@ impl Transaction for FdbTransaction {
     }
 
     fn watch(&self, key: &[u8]) -> Watch {
-        let watched = self.full_key(key).and_then(|key| self.ask(|client| client.watch(&key)));
+        let watched = self
+            .full_read(key)
+            .and_then(|key| self.ask(|client| client.watch(&key)));
         let mut closed = self.cluster.closed.subscribe();
         Box::pin(async move {
             let watched = watched?;
