@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -41,6 +42,8 @@ struct Shared<E: Engine> {
     options: Options<E>,
     catalogs: Cache,
     metrics: Metrics,
+    /// How many transactions migrations have committed.
+    steps: AtomicU64,
 }
 
 /// How a [`Layer`] is set up.
@@ -148,6 +151,7 @@ impl<E: Engine> Layer<E> {
                 options,
                 catalogs: Cache::default(),
                 metrics: Metrics::default(),
+                steps: AtomicU64::new(0),
             }),
         }
     }
@@ -176,6 +180,15 @@ impl<E: Engine> Layer<E> {
 
     pub(crate) fn catalogs(&self) -> &Cache {
         &self.shared.catalogs
+    }
+
+    /// How many transactions migrations have committed.
+    pub(crate) fn steps(&self) -> u64 {
+        self.shared.steps.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_step(&self) {
+        self.shared.steps.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn split_bytes(&self) -> usize {

@@ -20,7 +20,7 @@ use std::fmt;
 pub use catalog::{Catalog, Index};
 pub use counter::Signal;
 pub use custom::{IndexSpace, Indexer};
-pub use source::{RecordSource, Records};
+pub use source::{Part, RecordSource, Records};
 
 use crate::error::{Error, SchemaError};
 use crate::table::PrimaryKey;

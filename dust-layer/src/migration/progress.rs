@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) commands: usize,
     /// Where the next command goes on.
     pub(super) cursor: Option<Vec<u8>>,
+    /// Where the records ended when it began.
+    pub(super) end: Option<Vec<u8>>,
     /// How many records it has gone through.
     pub(super) records: u64,
     /// Whether all commands are done.
@@ -39,15 +41,17 @@ impl State {
             _ => return Err(reader.invalid()),
         };
         let (commands, records) = (reader.number()?, reader.number()?);
-        let cursor = match reader.byte()? {
-            0 => None,
-            1 => Some(reader.bytes()?.to_vec()),
+        let (cursor, end) = match reader.byte()? {
+            0 => (None, None),
+            1 => (Some(reader.bytes()?.to_vec()), None),
+            2 => (Some(reader.bytes()?.to_vec()), Some(reader.bytes()?.to_vec())),
             _ => return Err(reader.invalid()),
         };
         reader.end()?;
         Ok(Self {
             commands,
             cursor,
+            end,
             records,
             is_done,
         })
@@ -64,9 +68,11 @@ impl State {
         let mut value = vec![FORMAT, u8::from(self.is_done)];
         wire::put_length(self.commands, &mut value);
         wire::put_unsigned(self.records.into(), &mut value);
-        value.push(u8::from(self.cursor.is_some()));
-        if let Some(cursor) = &self.cursor {
-            wire::put_bytes(cursor, &mut value);
+        // Without a cursor the end is read anew.
+        let places = [self.cursor.as_deref(), self.cursor.as_ref().and(self.end.as_deref())];
+        value.push(places.iter().flatten().fold(0, |count, _| count + 1));
+        for place in places.into_iter().flatten() {
+            wire::put_bytes(place, &mut value);
         }
         tx.write(&Self::key(tx.tenant(), version), &value);
     }

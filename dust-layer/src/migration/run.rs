@@ -7,6 +7,7 @@ use futures_util::stream::{StreamExt, iter};
 use tracing::Instrument;
 
 use super::claim::{Claim, Owner};
+use super::pace::{Lookout, Pace};
 use super::progress::{State, check_order};
 use super::{LEASE, Migration, Migrator, Progress};
 use crate::engine::{Engine, Transaction, Watch};
@@ -148,22 +149,28 @@ impl<E: Engine> Migrator<E> {
             .iter()
             .filter(|migration| versions.contains(&migration.version))
         {
-            let mut records = self.batch_records;
+            let mut pace = Pace::new(self.batch_records);
+            let mut lookout = Lookout::new(tenant.layer());
+            let clock = tenant.layer().clock();
             let is_last = versions.last() == Some(&migration.version);
             let after_it = if is_last { Afterwards::Release } else { Afterwards::GoOn };
             loop {
-                let state = match self.step(tenant, migration, owner, records, after_it).await {
+                let began = clock.now();
+                let (state, attempts) = match self.step(tenant, migration, owner, pace.records(), after_it).await {
                     // Large records: fewer of them fit into a transaction.
-                    Err(Error::TransactionTooLarge { .. }) if records > 1 => {
-                        records /= 2;
-                        continue;
-                    }
+                    Err(Error::TransactionTooLarge { .. }) if pace.was_too_large() => continue,
                     outcome => outcome?,
                 };
+                tenant.layer().count_step();
+                let took = clock.now().saturating_sub(began);
+                let pause = pace.learn(took, lookout.look(attempts));
                 // Whoever shares the thread goes first, and a caller can stop between any two transactions.
                 yield_now().await;
                 if state.is_done {
                     break;
+                }
+                if !pause.is_zero() {
+                    clock.wait(pause).await;
                 }
             }
             tracing::info!(version = migration.version, "migration is done");
@@ -172,7 +179,7 @@ impl<E: Engine> Migrator<E> {
         Ok(())
     }
 
-    /// One transaction of a migration, and where it is after it.
+    /// One transaction of a migration: where it is after it, and how often it was tried.
     async fn step(
         &self,
         tenant: &Tenant<E>,
@@ -180,7 +187,7 @@ impl<E: Engine> Migrator<E> {
         owner: Owner,
         records: usize,
         afterwards: Afterwards,
-    ) -> Result<State, Error> {
+    ) -> Result<(State, u32), Error> {
         let mut attempt = 0_u32;
         let run = |tx| {
             // What conflicts with writers is tried in smaller pieces.
@@ -222,7 +229,7 @@ impl<E: Engine> Migrator<E> {
                 is_done,
             });
         }
-        Ok(after)
+        Ok((after, attempt))
     }
 
     /// Runs the migrations on every tenant of a storage, some at once; yields what came of each.

@@ -4,8 +4,11 @@ use super::progress::State;
 use super::{Command, Migrator};
 use crate::engine::{Direction, Engine, Isolation, RangeRead};
 use crate::error::{Error, MigrationError, SchemaError};
-use crate::index::{Catalog, FieldId, Index, IndexDef, IndexKind, IndexSpace, IndexState, Record, entry};
+use crate::index::{
+    Catalog, FieldId, Index, IndexDef, IndexKind, IndexSpace, IndexState, Part, Record, Records, entry,
+};
 use crate::metrics::add_len;
+use crate::row::record::part_range;
 use crate::row::stored::{Values, end_of};
 use crate::table::{PrimaryKey, Table};
 use crate::tenant::TenantTransaction;
@@ -17,8 +20,26 @@ impl State {
         Self {
             commands: self.commands + 1,
             cursor: None,
+            end: None,
             ..self
         }
+    }
+
+    /// Fixes where the command ends, if it begins.
+    async fn until(mut self, end: impl Future<Output = Result<Option<Vec<u8>>, Error>>) -> Result<Self, Error> {
+        if self.end.is_none() {
+            self.end = end.await?;
+        }
+        Ok(self)
+    }
+
+    /// The records that are left of the command; `None` if there were none when it began.
+    fn part(&self, limit: usize) -> Option<Part<'_>> {
+        Some(Part {
+            from: self.cursor.as_deref(),
+            to: Some(self.end.as_deref()?),
+            limit,
+        })
     }
 
     /// The command goes on at `cursor`; without one it is done.
@@ -49,7 +70,8 @@ impl<E: Engine> Migrator<E> {
             Command::CopyField { table, from, to } => {
                 let table = self.find_table(table)?;
                 let (from, to) = (table.field(from)?, table.field(to)?);
-                let (values, next) = rows(tx, table, state.cursor.as_deref(), limit).await?;
+                let state = state.until(table.rows_end(tx)).await?;
+                let (values, next) = rows(tx, table, &state, limit).await?;
                 let count = values.items.len();
                 for (key, payload) in keyed(tx, table, values) {
                     let row = table.decode(key.packed(), &payload)?;
@@ -63,7 +85,8 @@ impl<E: Engine> Migrator<E> {
             Command::DeleteField { table, number } => {
                 let table = self.find_table(table)?;
                 check_unused(table, *number, &*tx.catalog(table.name()).await?)?;
-                let (values, next) = rows(tx, table, state.cursor.as_deref(), limit).await?;
+                let state = state.until(table.rows_end(tx)).await?;
+                let (values, next) = rows(tx, table, &state, limit).await?;
                 let count = values.items.len();
                 for (key, _) in keyed(tx, table, values) {
                     tx.forget_field(table, &key, *number).await?;
@@ -108,7 +131,15 @@ impl<E: Engine> Migrator<E> {
         }
         let was = std::mem::replace(&mut index.state, IndexState::Building);
         let source = self.find_source(collection)?;
-        let batch = source.batch(tx, state.cursor.as_deref(), limit).await?;
+        // The definition is committed. So whoever writes what this transaction does not see keeps its entries.
+        let state = state.until(source.end(tx)).await?;
+        let batch = match state.part(limit) {
+            Some(part) => source.batch(tx, part).await?,
+            None => Records {
+                records: Vec::new(),
+                next: None,
+            },
+        };
         add_entries(tx, &catalog, def, &batch.records).await?;
         if let Some(index) = catalog.find_mut(def.name()).filter(|_| batch.next.is_none()) {
             index.state = IndexState::Readable;
@@ -181,13 +212,17 @@ async fn drop_index<E: Engine>(
 async fn rows<E: Engine>(
     tx: &TenantTransaction<E>,
     table: &Table,
-    from: Option<&[u8]>,
+    state: &State,
     limit: usize,
 ) -> Result<(Values, Option<Vec<u8>>), Error> {
+    let Some(part) = state.part(limit) else {
+        return Ok((Values::default(), None));
+    };
     let prefix = table.row_prefix(tx);
+    let (begin, end) = part_range(&prefix, part)?;
     let read = RangeRead {
-        begin: &[&prefix[..], from.unwrap_or_default()].concat(),
-        end: &strinc(&prefix).ok_or_else(|| Error::corrupt("a prefix without an end"))?,
+        begin: &begin,
+        end: &end,
         limit,
         direction: Direction::Forward,
         isolation: Isolation::Snapshot,

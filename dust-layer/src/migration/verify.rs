@@ -3,7 +3,7 @@
 use super::Migrator;
 use crate::engine::{Direction, Engine, Isolation, RangeRead};
 use crate::error::{Error, QueryError, SchemaError};
-use crate::index::{Catalog, IndexDef, IndexKind, IndexState, Record, entry};
+use crate::index::{Catalog, IndexDef, IndexKind, IndexState, Part, Record, entry};
 use crate::row::stored::end_of;
 use crate::tenant::{Tenant, TenantTransaction};
 
@@ -93,10 +93,12 @@ impl<E: Engine> Migrator<E> {
     ) -> Result<(Verification, Option<Vec<u8>>), Error> {
         let catalog = tx.catalog(collection).await?;
         let def = readable(&catalog, index)?;
-        let batch = self
-            .find_source(collection)?
-            .batch(tx, from, self.batch_records)
-            .await?;
+        let part = Part {
+            from,
+            to: None,
+            limit: self.batch_records,
+        };
+        let batch = self.find_source(collection)?.batch(tx, part).await?;
         let mut found = Verification::default();
         for record in &batch.records {
             found.records += 1;

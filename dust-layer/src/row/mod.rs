@@ -2,7 +2,7 @@
 
 pub(crate) mod codec;
 mod read;
-mod record;
+pub(crate) mod record;
 pub(crate) mod stored;
 mod write;
 

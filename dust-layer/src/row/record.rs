@@ -7,7 +7,7 @@ use futures_core::future::BoxFuture;
 use super::{Row, codec, stored};
 use crate::engine::{Direction, Engine, Isolation, RangeRead};
 use crate::error::Error;
-use crate::index::{Catalog, FieldId, IndexField, Record, RecordSource, Records};
+use crate::index::{Catalog, FieldId, IndexField, Part, Record, RecordSource, Records};
 use crate::metrics::add_len;
 use crate::table::{PrimaryKey, Table};
 use crate::tenant::TenantTransaction;
@@ -81,19 +81,13 @@ impl Table {
         codec::decode(self, row, payload)
     }
 
-    async fn batch<E: Engine>(
-        &self,
-        tx: &TenantTransaction<E>,
-        from: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Records, Error> {
+    async fn batch<E: Engine>(&self, tx: &TenantTransaction<E>, part: Part<'_>) -> Result<Records, Error> {
         let prefix = self.row_prefix(tx);
-        let begin = [&prefix[..], from.unwrap_or_default()].concat();
-        let end = strinc(&prefix).ok_or_else(|| Error::corrupt("a prefix without an end"))?;
+        let (begin, end) = part_range(&prefix, part)?;
         let read = RangeRead {
             begin: &begin,
             end: &end,
-            limit,
+            limit: part.limit,
             direction: Direction::Forward,
             isolation: Isolation::Snapshot,
         };
@@ -116,14 +110,40 @@ impl Table {
     }
 }
 
+/// The keys of a part of the rows below a prefix.
+pub(crate) fn part_range(prefix: &[u8], part: Part<'_>) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    let begin = [prefix, part.from.unwrap_or_default()].concat();
+    let end = match part.to {
+        Some(to) => [prefix, to].concat(),
+        None => strinc(prefix).ok_or_else(|| Error::corrupt("a prefix without an end"))?,
+    };
+    // Where a batch stopped may be where the part ends.
+    Ok((begin.min(end.clone()), end))
+}
+
+impl Table {
+    /// Where the last row ends that is there now, its pieces included, however many it will have.
+    pub(crate) async fn rows_end<E: Engine>(&self, tx: &TenantTransaction<E>) -> Result<Option<Vec<u8>>, Error> {
+        let prefix = self.row_prefix(tx);
+        let read = RangeRead {
+            begin: &prefix,
+            end: &strinc(&prefix).ok_or_else(|| Error::corrupt("a prefix without an end"))?,
+            limit: 1,
+            direction: Direction::Reverse,
+            isolation: Isolation::Snapshot,
+        };
+        let last = tx.read_values(read).await?.items.pop();
+        Ok(last.and_then(|last| last.key.strip_prefix(&prefix[..]).map(stored::end_of)))
+    }
+}
+
 impl<E: Engine> RecordSource<E> for Table {
-    fn batch<'a>(
-        &'a self,
-        tx: &'a TenantTransaction<E>,
-        from: Option<&'a [u8]>,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Records, Error>> {
-        Box::pin(self.batch(tx, from, limit))
+    fn batch<'a>(&'a self, tx: &'a TenantTransaction<E>, part: Part<'a>) -> BoxFuture<'a, Result<Records, Error>> {
+        Box::pin(self.batch(tx, part))
+    }
+
+    fn end<'a>(&'a self, tx: &'a TenantTransaction<E>) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
+        Box::pin(self.rows_end(tx))
     }
 
     fn get<'a>(

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use dust_layer::index::{FieldId, IndexDef, IndexField, Record, RecordSource, Records};
+use dust_layer::index::{FieldId, IndexDef, IndexField, Part, Record, RecordSource, Records};
 use dust_layer::migration::{Command, Migration, Migrator, Repair};
 use dust_layer::query::{Cursor, Query};
 use dust_layer::table::PrimaryKey;
@@ -51,6 +51,11 @@ fn leaf(tenant: &Tenant<Memory>, slug: &str, name: &str) -> Vec<u8> {
     tenant.pack(&(&[0xfd_u8][..], &b"e"[..], "links", slug, name))
 }
 
+/// After the leaves of a link.
+fn end_of(slug: &str) -> Vec<u8> {
+    [&pack(&(slug,)), &[0xff][..]].concat()
+}
+
 struct Links;
 
 impl Links {
@@ -85,7 +90,7 @@ impl Links {
             let found = tx.get_range(read).await?;
             let Some(key) = found.last_key() else { break };
             let (slug, _) = unpack::<(String, String)>(key.strip_prefix(&prefix[..]).unwrap())?;
-            begin = [&prefix[..], &pack(&(&*slug,)), &[0xff]].concat();
+            begin = [&prefix[..], &end_of(&slug)].concat();
             slugs.push(slug);
         }
         Ok(slugs)
@@ -93,16 +98,14 @@ impl Links {
 }
 
 impl RecordSource<Memory> for Links {
-    fn batch<'a>(
-        &'a self,
-        tx: &'a TenantTransaction<Memory>,
-        from: Option<&'a [u8]>,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Records, Error>> {
+    fn batch<'a>(&'a self, tx: &'a TenantTransaction<Memory>, part: Part<'a>) -> BoxFuture<'a, Result<Records, Error>> {
         Box::pin(async move {
-            let slugs = Self::slugs(tx, from.unwrap_or_default(), limit).await?;
-            let next = slugs.last().filter(|_| slugs.len() == limit);
-            let next = next.map(|slug| [&pack(&(&**slug,)), &[0xff][..]].concat());
+            let mut slugs = Self::slugs(tx, part.from.unwrap_or_default(), part.limit).await?;
+            if let Some(to) = part.to {
+                slugs.retain(|slug| end_of(slug)[..] <= *to);
+            }
+            let next = slugs.last().filter(|_| slugs.len() == part.limit);
+            let next = next.map(|slug| end_of(slug));
             let mut records: Vec<Box<dyn Record>> = Vec::new();
             for slug in &slugs {
                 if let Some(link) = Self::read(tx, slug).await? {
@@ -111,6 +114,10 @@ impl RecordSource<Memory> for Links {
             }
             Ok(Records { records, next })
         })
+    }
+
+    fn end<'a>(&'a self, tx: &'a TenantTransaction<Memory>) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
+        Box::pin(async move { Ok(Self::slugs(tx, &[], usize::MAX).await?.last().map(|slug| end_of(slug))) })
     }
 
     fn get<'a>(

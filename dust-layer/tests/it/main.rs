@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, in its helper functions too"
 )]
 
+mod busy;
 mod collection;
 mod count;
 mod directory;
