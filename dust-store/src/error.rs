@@ -158,6 +158,9 @@ fn translate(error: &Arc<LayerError>) -> Error {
         | LayerError::AccessedUnreadable
         | LayerError::InvalidOperation(_)
         | LayerError::Used
+        | LayerError::Cluster {
+            maybe_committed: false, ..
+        }
         | LayerError::Directory(
             DirectoryError::NotFound
             | DirectoryError::Exists
@@ -177,9 +180,6 @@ fn translate(error: &Arc<LayerError>) -> Error {
             DirectoryError::Version { .. } | DirectoryError::Partition | DirectoryError::LayerMismatch,
         ) => (ErrorKind::Format, Outcome::NotApplied),
         LayerError::Closed => (ErrorKind::Closed, Outcome::NotApplied),
-        LayerError::Cluster {
-            maybe_committed: false, ..
-        } => (ErrorKind::Storage, Outcome::NotApplied),
         // `CommitUnknown`, a cluster's doubt and `Io`; a failure that this version does not know may have happened at any moment, too.
         _ => (ErrorKind::Storage, Outcome::Unknown),
     };

@@ -12,7 +12,7 @@ use crate::codec::{Head, Record, Reply};
 use crate::dedup;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt, of_commit};
-use crate::index::{Indexes, undecodable};
+use crate::index::{Company, Indexes, undecodable};
 use crate::precondition;
 use crate::retention;
 use crate::rollback::{self, Restored};
@@ -95,6 +95,8 @@ impl<E: Engine> Store<E> {
             return Ok(refuse_all(group, undecodable));
         };
         let now_ms = self.options.clock.now_ms();
+        let has_writes = group.iter().any(|pending| !matches!(pending.work, Work::Index(_)));
+        let company = if has_writes { Company::Writes } else { Company::Alone };
         let limits = self.engine.limits();
         let mut after = before;
         let mut bytes = 0_usize;
@@ -105,7 +107,7 @@ impl<E: Engine> Store<E> {
                 _ => Draft::new(transaction, &self.keys, limits),
             };
             let mut moved = after;
-            let verdict = match evaluate_one(&mut draft, pending, &indexes, &mut moved, now_ms).await {
+            let verdict = match evaluate_one(&mut draft, pending, (&*indexes, company), &mut moved, now_ms).await {
                 Ok(verdict) => verdict,
                 Err(Halt::Engine(error)) => return Err(error),
                 Err(Halt::Refused(refusal)) => Verdict::Refused(refusal.into_error()),
@@ -198,7 +200,7 @@ const GROUP_BYTES_MAX: usize = 64 << 20;
 async fn evaluate_one<T: Transaction>(
     draft: &mut Draft<'_, T>,
     pending: &Pending,
-    indexes: &Indexes,
+    (indexes, company): (&Indexes, Company),
     head: &mut Head,
     now_ms: u64,
 ) -> Result<Verdict, Halt> {
@@ -237,7 +239,7 @@ async fn evaluate_one<T: Transaction>(
             retention::fold(draft, head, *through, retention::FOLD_OPS_MAX, now_ms).await?;
             Ok(Verdict::Compacted(head.compacted))
         }
-        Work::Index(work) => Ok(Verdict::Indexed(work.evaluate(draft, indexes).await?)),
+        Work::Index(work) => Ok(Verdict::Indexed(work.evaluate(draft, indexes, company).await?)),
     }
 }
 

@@ -11,11 +11,24 @@ use super::definition::{INDEXES_MAX, Index, Indexes, Progress};
 use super::{entry, field};
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, of_read};
+use crate::history::pause;
 use crate::sequencer::{self, Work};
 use crate::store::Store;
 
 /// How many steps of a build one call does; others write between them.
 const STEPS: usize = 16;
+
+/// How many leaves a step goes through that shares its commit with writes.
+const SHARED_PAIRS: usize = 128;
+
+/// Whether work of the sequencer has its group for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// It has.
+    Alone,
+    /// Writes wait for the same commit.
+    Writes,
+}
 
 /// The most bytes that all entries of an index begin with. Then a key has room for the longest slug and for eight strings
 /// that are cut, unless these are full of NUL characters, which take two bytes.
@@ -43,6 +56,7 @@ impl IndexWork {
         &self,
         draft: &mut Draft<'_, T>,
         indexes: &Indexes,
+        company: Company,
     ) -> Result<Option<Indexes>, Halt> {
         let mut all = indexes.all.clone();
         match self {
@@ -54,7 +68,7 @@ impl IndexWork {
                     let detail = format!("a store has at most {INDEXES_MAX} indexes");
                     return Err(Refusal::invalid("too_many_indexes", detail).into());
                 }
-                let index = Index::new(draft.keys(), definition.clone());
+                let index = define(draft, definition).await?;
                 if index.base.len() > BASE_BYTES_MAX {
                     let detail =
                         format!("the prefix and the fields of an index have about {BASE_BYTES_MAX} bytes at most");
@@ -66,7 +80,7 @@ impl IndexWork {
                 let Some(index) = all.iter_mut().find(|index| index.definition == *definition) else {
                     return Ok(None);
                 };
-                if !build(draft, index).await? {
+                if !build(draft, index, company).await? {
                     return Ok(None);
                 }
             }
@@ -75,7 +89,7 @@ impl IndexWork {
                     return Ok(None);
                 };
                 draft.clear_range(entry::range(&index.base));
-                *index = Index::new(draft.keys(), definition.clone());
+                *index = define(draft, definition).await?;
             }
             Self::Drop(definition) => {
                 let Some(index) = indexes.find(definition) else {
@@ -96,14 +110,28 @@ impl IndexWork {
     }
 }
 
+/// An index that has to be built up to the last record that is there. All that is written after this piece of work finds it
+/// defined, so that whoever appends faster than it is built does not keep it from being ready.
+async fn define<T: Transaction>(draft: &Draft<'_, T>, definition: &IndexDefinition) -> Result<Index, Halt> {
+    let until = field::last_slug(draft.transaction(), draft.keys(), definition.prefix()).await?;
+    Ok(Index::new(draft.keys(), definition.clone(), until))
+}
+
 /// Adds the entries of the next records. Those that writers have added meanwhile are the same.
-async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index) -> Result<bool, Halt> {
-    let Progress::Building { after, records } = &mut index.progress else {
+async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index, company: Company) -> Result<bool, Halt> {
+    let Progress::Building { after, until, records } = &mut index.progress else {
         return Ok(false);
     };
     let (prefix, fields) = (index.definition.prefix(), index.definition.fields());
-    let from = Some(after.as_str()).filter(|after| !after.is_empty());
-    let scanned = field::scan(draft.transaction(), draft.keys(), prefix, fields, from).await?;
+    let scan = field::Scan {
+        after: Some(after.as_str()).filter(|after| !after.is_empty()),
+        until: until.as_deref(),
+        pairs: match company {
+            Company::Alone => field::SCAN_PAIRS,
+            Company::Writes => SHARED_PAIRS,
+        },
+    };
+    let scanned = field::scan(draft.transaction(), draft.keys(), prefix, fields, scan).await?;
     for (slug, values) in &scanned.records {
         let key = entry::key(&index.base, values.iter().map(Vec::as_slice), slug);
         draft.set_entry(key)?;
@@ -144,6 +172,8 @@ impl<E: Engine> Store<E> {
             if status.state == IndexState::Readable || steps.next().is_none() {
                 return Ok(status);
             }
+            // Writers who wait go first.
+            pause().await;
             self.change(IndexWork::Build(definition.clone())).await?;
         }
     }

@@ -29,9 +29,11 @@ pub(crate) struct Index {
 /// How far a build has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// The records up to this slug, rendered, have been added; none if it is empty.
+    /// The records up to `after`, a slug, rendered, have been added; none if it is empty. Those behind `until` are added
+    /// by whoever writes them: it was the last slug when the index was defined.
     Building {
         after: String,
+        until: Option<String>,
         records: u64,
     },
     Readable,
@@ -74,14 +76,16 @@ impl Cache {
 }
 
 impl Index {
-    pub(super) fn new(keys: &Keyspace, definition: IndexDefinition) -> Self {
+    /// An index that is to be built up to a slug; without one there is nothing to build.
+    pub(super) fn new(keys: &Keyspace, definition: IndexDefinition, until: Option<String>) -> Self {
         Self {
             base: entry::base(keys, &definition),
             definition,
-            progress: Progress::Building {
+            progress: until.map_or(Progress::Readable, |until| Progress::Building {
                 after: String::new(),
+                until: Some(until),
                 records: 0,
-            },
+            }),
         }
     }
 
@@ -90,7 +94,11 @@ impl Index {
         match &self.progress {
             Progress::Readable => true,
             // Records are in the order of the paths below them.
-            Progress::Building { after, .. } => !after.is_empty() && format!("{slug}/") <= format!("{after}/"),
+            Progress::Building { after, until, .. } => {
+                let below = format!("{slug}/");
+                let is_written_since = until.as_ref().is_some_and(|until| below > format!("{until}/"));
+                is_written_since || !after.is_empty() && below <= format!("{after}/")
+            }
         }
     }
 
@@ -163,8 +171,13 @@ impl Indexes {
         let stored = self.all.iter().map(|index| {
             let fields: Vec<_> = index.definition.fields().iter().map(Path::as_str).collect();
             let mut stored = serde_json::json!({ "prefix": index.definition.prefix().as_str(), "fields": fields });
-            if let (Progress::Building { after, records }, Some(stored)) = (&index.progress, stored.as_object_mut()) {
+            if let (Progress::Building { after, until, records }, Some(stored)) =
+                (&index.progress, stored.as_object_mut())
+            {
                 stored.insert("after".into(), after.as_str().into());
+                if let Some(until) = until {
+                    stored.insert("until".into(), until.as_str().into());
+                }
                 stored.insert("records".into(), (*records).into());
             }
             stored
@@ -180,11 +193,15 @@ impl Indexes {
             let prefix = Path::parse(stored.get("prefix")?.as_str()?).ok()?;
             let fields = stored.get("fields")?.as_array()?.iter();
             let fields: Option<Vec<_>> = fields.map(|field| Path::parse(field.as_str()?).ok()).collect();
-            let mut index = Index::new(keys, IndexDefinition::new(prefix, fields?).ok()?);
+            let mut index = Index::new(keys, IndexDefinition::new(prefix, fields?).ok()?, None);
             index.progress = match stored.get("after") {
                 None => Progress::Readable,
                 Some(after) => Progress::Building {
                     after: after.as_str()?.to_owned(),
+                    until: match stored.get("until") {
+                        Some(until) => Some(until.as_str()?.to_owned()),
+                        None => None,
+                    },
                     records: stored.get("records")?.as_u64()?,
                 },
             };
@@ -210,7 +227,8 @@ mod tests {
         let keys = Keyspace::new(&[0x15, 0x2A]);
         let index = |fields: &[&str]| {
             let fields = fields.iter().map(|field| field.parse().unwrap());
-            Index::new(&keys, IndexDefinition::new("a~1b/c".parse().unwrap(), fields).unwrap())
+            let definition = IndexDefinition::new("a~1b/c".parse().unwrap(), fields).unwrap();
+            Index::new(&keys, definition, Some("last".to_owned()))
         };
         let mut all = vec![index(&["name"]), index(&["a,b", "x/y", "name"])];
         all[0].progress = Progress::Readable;

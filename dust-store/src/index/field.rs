@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use dust_layer::{Error as LayerError, Isolation, Transaction};
+use dust_layer::{Direction, Error as LayerError, Isolation, RangeRead, Transaction};
 use dust_transport::model::Path;
 
 use super::value;
@@ -12,7 +12,7 @@ use crate::error::{Halt, Refusal};
 use crate::keyspace::Keyspace;
 
 /// How many leaves a page of a scan has.
-const SCAN_PAIRS: usize = 1024;
+pub(super) const SCAN_PAIRS: usize = 1024;
 
 /// What is at the path of a field: a leaf, what lies below it, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,7 +130,36 @@ pub(super) struct Scanned {
     pub(super) after: Option<String>,
 }
 
-/// Reads the records below a prefix after a slug, rendered, as many as lie in one page of leaves.
+/// What a scan goes through.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scan<'s> {
+    /// It begins after the record of this slug, rendered.
+    pub(super) after: Option<&'s str>,
+    /// It ends with the record of this slug, rendered.
+    pub(super) until: Option<&'s str>,
+    /// How many leaves a page of it has.
+    pub(super) pairs: usize,
+}
+
+/// The last slug below a prefix, rendered; `None` if nothing lies below it.
+pub(super) async fn last_slug<T: Transaction>(
+    transaction: &T,
+    keys: &Keyspace,
+    prefix: &Path,
+) -> Result<Option<String>, Halt> {
+    let Range { start, end } = keys.below(prefix.as_str());
+    let last = RangeRead {
+        direction: Direction::Reverse,
+        ..read(&start, &end, 1)
+    };
+    let page = transaction.get_range(last).await?;
+    let Some(key) = page.last_key() else { return Ok(None) };
+    let path = keys.path_of(key).and_then(|path| path.get(prefix.as_str().len() + 1..));
+    let path = path.ok_or_else(Refusal::foreign_key)?;
+    Ok(Some(path.split_once('/').map_or(path, |(slug, _)| slug).to_owned()))
+}
+
+/// Reads the records below a prefix, as many as lie in one page of leaves.
 ///
 /// The last of them may go on beyond the page; then its fields are read one by one, however long it is.
 pub(super) async fn scan<T: Transaction>(
@@ -138,16 +167,19 @@ pub(super) async fn scan<T: Transaction>(
     keys: &Keyspace,
     prefix: &Path,
     fields: &[Path],
-    after: Option<&str>,
+    scan: Scan<'_>,
 ) -> Result<Scanned, Halt> {
     let prefix = prefix.as_str();
-    let Range { mut start, end } = keys.below(prefix);
-    if let Some(after) = after {
-        start = keys.below(&format!("{prefix}/{after}")).end;
+    let Range { mut start, mut end } = keys.below(prefix);
+    if let Some(until) = scan.until {
+        end = keys.below(&format!("{prefix}/{until}")).end;
+    }
+    if let Some(after) = scan.after {
+        start = keys.below(&format!("{prefix}/{after}")).end.min(end.clone());
     }
     let mut records: Vec<(String, Vec<Field>)> = Vec::new();
     loop {
-        let page = transaction.get_range(read(&start, &end, SCAN_PAIRS)).await?;
+        let page = transaction.get_range(read(&start, &end, scan.pairs)).await?;
         for (key, stored) in &page {
             let path = keys.path_of(key).and_then(|path| path.get(prefix.len() + 1..));
             // A leaf at the path of a record is no record.

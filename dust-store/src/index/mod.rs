@@ -14,6 +14,6 @@ mod query;
 mod value;
 mod verify;
 
-pub(crate) use build::IndexWork;
+pub(crate) use build::{Company, IndexWork};
 pub(crate) use definition::{Cache, Indexes, undecodable};
 pub use verify::IndexReport;

@@ -72,7 +72,12 @@ impl<E: Engine> Store<E> {
         let mut report = IndexReport::default();
         let (mut after, mut is_last) = (None, false);
         while !is_last {
-            let scanned = field::scan(transaction, &self.keys, prefix, fields, after.as_deref()).await?;
+            let scan = field::Scan {
+                after: after.as_deref(),
+                until: None,
+                pairs: field::SCAN_PAIRS,
+            };
+            let scanned = field::scan(transaction, &self.keys, prefix, fields, scan).await?;
             for (slug, values) in &scanned.records {
                 let key = entry::key(&index.base, values.iter().map(Vec::as_slice), slug);
                 let found = transaction.get(&key, Isolation::Snapshot).await?;

@@ -347,6 +347,43 @@ async fn a_build_goes_through_all_records_in_bounded_steps() {
     assert_eq!(slugs, ["00010", "01004", "00101"]);
 }
 
+/// A writer that appends more records between two calls than a call goes through: the build ends with what was there.
+#[tokio::test]
+async fn writers_that_append_do_not_outrun_a_build() {
+    let store = Embedded::memory();
+    let append = async |first: u64| {
+        let record = |n: u64| Op::set(path(&format!("r/{n:06}")), of_json(&json!({ "v": n % 7 })));
+        for first in (first..first + 20_000).step_by(1_000) {
+            store
+                .write(Batch::new((first..first + 1_000).map(record)))
+                .await
+                .unwrap();
+        }
+    };
+    append(0).await;
+    let index = index("r", &["v"]);
+    let (mut calls, mut next) = (0, 20_000);
+    while store.ensure_index(&index).await.unwrap().state != IndexState::Readable {
+        calls += 1;
+        assert!(calls <= 2, "a call takes sixteen steps of a thousand leaves");
+        append(next).await;
+        next += 20_000;
+    }
+    assert!(calls > 0);
+    let report = store.verify_index(&index).await.unwrap();
+    assert!(report.is_clean() && report.records == next, "{report:?}");
+}
+
+#[tokio::test]
+async fn an_index_without_records_answers_at_once() {
+    let store = Embedded::memory();
+    let index = index("r", &["v"]);
+    assert_eq!(store.ensure_index(&index).await.unwrap().state, IndexState::Readable);
+    store.write(Op::set(path("r/a/v"), 1).into()).await.unwrap();
+    let one = IndexQuery::new(index).equals([Value::from(1)]);
+    assert_eq!(queried(&store, &one).await, ["a"]);
+}
+
 /// Two nodes on one engine: both build, both write across the cursor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_on_two_nodes_cross_two_builds() {
