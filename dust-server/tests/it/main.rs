@@ -26,6 +26,7 @@ mod process;
 mod query;
 mod receiver;
 mod replay;
+mod sdk;
 mod slow;
 mod socket;
 mod sqlite;

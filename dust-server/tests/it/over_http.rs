@@ -144,6 +144,8 @@ async fn records_go_through_the_server_and_come_back() {
     assert_eq!(repo.get::<Link>("dust").await.unwrap(), None);
     let refused = repo.subscribe::<Link>().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotSupported);
+    let refused = repo.broadcast::<Link>("links").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotSupported);
 }
 
 #[tokio::test]

@@ -66,6 +66,11 @@ impl Model {
         }
     }
 
+    /// The number of the last op.
+    pub(crate) fn head(&self) -> Seq {
+        self.state().head()
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }

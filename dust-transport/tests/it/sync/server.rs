@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dust_transport::channel::{
     self, BATCH, BatchReply, BatchRequest, CATCH_UP_COMPLETE, CatchUpComplete, Codec, EVENT, Encoded, Frame, HEARTBEAT,
-    JOIN, JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, STATUS, StatusReply, StoreAccess, WRITE,
-    WriteReply, WriteRequest,
+    JOIN, JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, SNAPSHOT, STATUS, Snapshot, StatusReply,
+    StoreAccess, WRITE, WriteReply, WriteRequest,
 };
 use dust_transport::error::Error;
 use dust_transport::model::{Batch, DeviceId, Event, Pattern, Seq, Value};
-use dust_transport::transport::{Signal, Start, Subscribe, Transport as _};
+use dust_transport::transport::{List, Signal, Start, Subscribe, Transport as _};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -39,6 +39,8 @@ pub(crate) struct Faults {
     pub(crate) skip_live: AtomicU64,
     /// Says nothing at all, heartbeats included.
     pub(crate) mute: AtomicBool,
+    /// Tells the leaves, and not the ops that led to them.
+    pub(crate) cut_log: AtomicBool,
 }
 
 /// A running server.
@@ -275,6 +277,18 @@ fn join(
     };
     let _ = out.send(frame.answer(&Reply::Ok(reply.to_response())));
     Some(tokio::spawn(async move {
+        let mut last = last;
+        if faults.cut_log.load(Ordering::Relaxed) {
+            let all = List::pattern(Pattern::default()).limit(1000);
+            let snapshot = Snapshot {
+                seq: model.head(),
+                entries: model.list(&all).await.unwrap().items.into_entries(),
+                has_revisions: true,
+            };
+            last = snapshot.seq;
+            let frame = Frame::new(topic.clone(), SNAPSHOT, snapshot.to_payload());
+            let _ = out.send(frame.join_ref(join_ref.clone()));
+        }
         let subscribe = Subscribe::pattern(Pattern::default()).start(Start::After(last));
         let mut events = model.subscribe(subscribe).await.unwrap();
         while let Some(signal) = events.next().await {

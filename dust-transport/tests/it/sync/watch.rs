@@ -260,6 +260,33 @@ async fn one_that_is_not_read_lags_by_itself() {
 }
 
 #[tokio::test]
+async fn where_the_log_was_cut_it_says_so_and_begins_anew_with_what_is_there() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    sync.put(&path("a"), 1).await.unwrap();
+    let mut events = watch(&sync, all()).await;
+    let mut anew = sync.watch(all().include_current()).await.unwrap();
+    assert_eq!(take(&mut anew).await, ["present a 1 @1", "ready @1"]);
+    server.faults.cut_log.store(true, Ordering::Relaxed);
+    *server.faults.refuse_with.lock().unwrap() = Some(503);
+    server.cut();
+    while sync.state().is_live() {
+        tokio::task::yield_now().await;
+    }
+    server.model.write(set("b", 2)).await.unwrap();
+    server.model.write(Batch::one(Op::delete(path("a")))).await.unwrap();
+    *server.faults.refuse_with.lock().unwrap() = None;
+    sync.reached(Seq(3)).await.unwrap();
+    sync.put(&path("c"), 3).await.unwrap();
+    assert_eq!(take(&mut events).await, ["resync @3", "own set c 3 @4"]);
+    // What is there when it is read, with what came since.
+    assert_eq!(
+        take(&mut anew).await,
+        ["resync @3", "present b 2 @2", "present c 3 @4", "ready @4"]
+    );
+}
+
+#[tokio::test]
 async fn its_last_item_is_the_reason_why_it_ended() {
     let server = Server::start().await;
     let sync = connect(&server).await;
