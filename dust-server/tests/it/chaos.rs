@@ -51,7 +51,7 @@ impl Random {
 
 /// What the proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     /// Passes everything on.
     Pass,
     /// Passes nothing on, and says nothing of it.
@@ -61,18 +61,18 @@ enum Mode {
 }
 
 /// A proxy in front of the server.
-struct Proxy {
-    address: SocketAddr,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
     upstream: Arc<Mutex<SocketAddr>>,
-    mode: watch::Sender<Mode>,
+    pub(crate) mode: watch::Sender<Mode>,
     /// Cuts the connections that are open.
-    cut: watch::Sender<u64>,
+    pub(crate) cut: watch::Sender<u64>,
     /// How many connections there were.
     connections: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    async fn start(upstream: SocketAddr) -> Self {
+    pub(crate) async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {
             address: listener.local_addr().unwrap(),
@@ -102,6 +102,12 @@ impl Proxy {
             }
         });
         proxy
+    }
+
+    /// Leads to another server, and cuts the connections to the one before.
+    pub(crate) fn lead_to(&self, upstream: SocketAddr) {
+        *self.upstream.lock().unwrap() = upstream;
+        self.cut.send_modify(|cuts| *cuts += 1);
     }
 }
 
@@ -284,10 +290,9 @@ impl Chaos {
             7 => {
                 self.running.take().unwrap().stop().await;
                 let running = Running::on((self.database)()).await;
-                *self.proxy.upstream.lock().unwrap() = running.address;
                 self.http = self.http.clone().base_url(format!("http://{}", running.address));
+                self.proxy.lead_to(running.address);
                 self.running = Some(running);
-                self.proxy.cut.send_modify(|cuts| *cuts += 1);
             }
             8 => self.tick.send_modify(|ticks| *ticks += 1),
             _ => {}

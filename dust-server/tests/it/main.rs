@@ -20,6 +20,7 @@ mod file;
 mod fixture;
 mod node;
 mod openapi;
+mod over_file;
 mod over_http;
 mod over_sync;
 mod process;
