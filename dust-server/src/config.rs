@@ -70,6 +70,9 @@ pub struct WebhookOptions {
     pub backoff: Backoff,
     /// How many requests to receivers there are at once; one webhook has one at most.
     pub requests_max: usize,
+    /// On servers that share a database: how long one of them may go unheard, by the clock of the database, before another
+    /// one takes its webhooks over. It is heard of three times as often. One that is stopped gives them up at once.
+    pub lease: Duration,
 }
 
 impl Default for WebhookOptions {
@@ -79,6 +82,7 @@ impl Default for WebhookOptions {
             timeout: Duration::from_secs(5),
             backoff: Backoff::default(),
             requests_max: 256,
+            lease: Duration::from_secs(15),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::limit::Limiter;
 use crate::listener::Connections;
 use crate::metrics::Metrics;
 use crate::notice::Notice;
-use crate::webhook::{Registry, Sender, WEBHOOK_STORE, dispatch};
+use crate::webhook::{Nodes, Registry, Sender, WEBHOOK_STORE, dispatch};
 
 /// How many exports as SQLite there are at once.
 const EXPORTS_MAX: usize = 4;
@@ -78,11 +78,11 @@ pub struct Server {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) control: Arc<Control>,
-    _following: Following,
+    _following: (Following, Option<Following>),
     pub(crate) limiter: Limiter,
     pub(crate) metrics: Metrics,
     pub(crate) channels: Channels,
-    pub(crate) webhooks: Registry,
+    pub(crate) webhooks: Arc<Registry>,
     pub(crate) sender: Sender,
     pub(crate) pages: Pages,
     /// Exports that take space on the disk.
@@ -114,7 +114,8 @@ impl Server {
             folder: config.data.clone(),
             source,
         })?;
-        Self::on(database, config).await
+        // Whoever has the folder open is alone on it.
+        Self::start(database.into(), config, Nodes::One).await
     }
 
     /// Puts a server on a database, whatever its engine, which makes it a node: as many servers as want to may be on
@@ -142,7 +143,10 @@ impl Server {
     /// # Cancel safety
     /// Dropping the future opens nothing.
     pub async fn on(database: impl Into<AnyDatabase>, config: Config) -> Result<Self, ServerError> {
-        let database = database.into();
+        Self::start(database.into(), config, Nodes::Many).await
+    }
+
+    async fn start(database: AnyDatabase, config: Config, nodes: Nodes) -> Result<Self, ServerError> {
         let failed = |source| ServerError::Data {
             folder: config.data.clone(),
             source,
@@ -152,7 +156,8 @@ impl Server {
         let control = Control::load(store, config.clock.clone(), Arc::clone(&notice));
         let (control, following) = control.await.map_err(failed)?;
         let store = database.store(WEBHOOK_STORE).await.map_err(failed)?;
-        let webhooks = Registry::load(store).await.map_err(failed)?;
+        let webhooks = Registry::load(store, nodes, config.webhooks.lease, config.clock.clone());
+        let (webhooks, following_webhooks) = webhooks.await.map_err(failed)?;
         let sender = Sender::new(config.webhooks.clone()).map_err(|error| ServerError::Webhooks(error.into()))?;
         let shared = Shared {
             webhooks,
@@ -164,7 +169,7 @@ impl Server {
             pages: Pages::default(),
             config,
             control,
-            _following: following,
+            _following: (following, following_webhooks),
             database,
             open: RwLock::default(),
         };

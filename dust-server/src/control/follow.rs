@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::{Control, Org, Store, Token};
 
-/// Ends the task that follows when the control data is dropped.
+/// Ends the task that follows a store when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Following(AbortHandle);
+pub(crate) struct Following(pub(crate) AbortHandle);
 
 impl Drop for Following {
     fn drop(&mut self) {

@@ -26,6 +26,9 @@ const LIMIT_MAX: usize = 100;
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     let store = granted(&call, Scope::WebhooksRead)?;
     let hooks = call.shared().webhooks.of_store(store.id);
+    for hook in &hooks {
+        call.shared().webhooks.refresh(hook).await?;
+    }
     let shown = hooks.iter().map(|hook| {
         let status = hook.status();
         json!({
@@ -139,6 +142,7 @@ pub(super) async fn deliveries(call: Call) -> Result<Response, Refusal> {
     let limit = positive(call.query.text("limit")?)
         .unwrap_or(LIMIT_DEFAULT)
         .min(LIMIT_MAX);
+    call.shared().webhooks.refresh(&hook).await?;
     let deliveries = hook.deliveries(limit, call.shared().control.now());
     let body = json!({ "deliveries": deliveries.iter().map(shown).collect::<Vec<_>>() });
     Ok(json(StatusCode::OK, &body))

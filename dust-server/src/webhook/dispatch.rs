@@ -1,6 +1,7 @@
 //! A task for each webhook, which sends what its receiver has not taken yet.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use dust_transport::error::Error;
 use dust_transport::model::{Pattern, Seq, Value};
 use dust_transport::transport::{Signal, Start, Subscribe, Transport as _};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::hook::Hook;
+use super::registry::Registry;
 use crate::Timestamp;
 use crate::server::Shared;
 
@@ -22,36 +24,98 @@ use crate::server::Shared;
 const UNSAVED_MAX: u64 = 50;
 const UNSAVED_FOR: Duration = Duration::from_secs(1);
 
-/// Sends until the future ends; then lets what is under way end, and stores where each webhook is.
+/// Sends until the future ends; then lets what is under way end, stores where each webhook is, and leaves them to the other
+/// servers of the database.
 ///
 /// Dropping it ends what is under way.
 pub(crate) async fn dispatch(shared: Arc<Shared>, stop: impl Future<Output = ()>) {
     let mut stop = pin!(stop);
     let mut changes = shared.webhooks.changes();
-    let (stopping, _) = watch::channel(false);
-    let mut tasks = JoinSet::new();
-    let mut known: HashSet<Uuid> = HashSet::new();
+    let mut tasks = Tasks::default();
+    let mut holding = pin!(hold(&shared.webhooks));
     loop {
-        let hooks = shared.webhooks.all();
-        known.retain(|id| hooks.iter().any(|hook| hook.record.id == *id));
-        for hook in hooks {
-            if known.insert(hook.record.id) {
-                tasks.spawn(follow(Arc::clone(&shared), hook, stopping.subscribe()));
-            }
-        }
+        tasks.follow(&shared);
         tokio::select! {
             () = &mut stop => break,
+            () = &mut holding => break,
             // The sender is in `shared`.
             _ = changes.changed() => {}
-            Some(_) = tasks.join_next() => {}
+            Some(ended) = tasks.running.join_next() => tasks.ended(&ended),
         }
     }
-    stopping.send_replace(true);
-    while tasks.join_next().await.is_some() {}
+    tasks.stop_all_but(&HashSet::new());
+    while tasks.running.join_next().await.is_some() {}
+    if let Err(error) = shared.webhooks.let_go().await {
+        tracing::warn!(%error, "the webhooks wait until the leases of this server end");
+    }
 }
 
-/// Serves one webhook until it or its store is gone, or the server stops.
-async fn follow(shared: Arc<Shared>, hook: Arc<Hook>, stopping: watch::Receiver<bool>) {
+/// Keeps the leases of this server, and takes those that nobody has. Does not end.
+async fn hold(registry: &Registry) {
+    let leases = registry.leases();
+    if !leases.are_needed() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        if let Err(error) = registry.hold().await {
+            tracing::error!(%error, "the leases of webhooks cannot be kept");
+        }
+        // Until something stirs, or for so long.
+        let _ = tokio::time::timeout(leases.period(), leases.stirred.notified()).await;
+    }
+}
+
+/// The webhooks that are followed.
+#[derive(Default)]
+struct Tasks {
+    running: JoinSet<(Uuid, End)>,
+    /// Tells the task of a webhook that it is to end.
+    stopping: HashMap<Uuid, watch::Sender<bool>>,
+}
+
+impl Tasks {
+    /// Follows the webhooks that are this server's to deliver, and no others. One that has just been given up is followed
+    /// again when its task has ended.
+    fn follow(&mut self, shared: &Arc<Shared>) {
+        let mut hooks = shared.webhooks.all();
+        hooks.retain(|hook| shared.webhooks.is_ours(hook) && !hook.is_deleted());
+        let ours = hooks.iter().map(|hook| hook.record.id).collect();
+        self.stop_all_but(&ours);
+        for hook in hooks {
+            if let Entry::Vacant(free) = self.stopping.entry(hook.record.id) {
+                let stopping = free.insert(watch::Sender::new(false)).subscribe();
+                self.running.spawn(follow(Arc::clone(shared), hook, stopping));
+            }
+        }
+    }
+
+    fn stop_all_but(&mut self, ours: &HashSet<Uuid>) {
+        for (id, stopping) in &self.stopping {
+            if !ours.contains(id) {
+                stopping.send_replace(true);
+            }
+        }
+    }
+
+    /// A task has ended.
+    fn ended(&mut self, ended: &Result<(Uuid, End), JoinError>) {
+        if let Ok((id, End::GivenUp)) = ended {
+            self.stopping.remove(id);
+        }
+    }
+}
+
+/// Why the task of a webhook has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is deleted, or another server's to deliver; if it comes back, it goes on.
+    GivenUp,
+    /// It rests: its store is gone, or there was an error.
+    Rests,
+}
+
+/// Serves one webhook until it or its store is gone, or it is told to stop.
+async fn follow(shared: Arc<Shared>, hook: Arc<Hook>, stopping: watch::Receiver<bool>) -> (Uuid, End) {
     let id = hook.record.id;
     let followed = Follower {
         shared,
@@ -59,9 +123,11 @@ async fn follow(shared: Arc<Shared>, hook: Arc<Hook>, stopping: watch::Receiver<
         stopping,
         saved_at: Instant::now(),
     };
-    if let Err(error) = followed.run().await {
+    let end = followed.run().await.unwrap_or_else(|error| {
         tracing::error!(%id, code = error.code(), detail = error.detail(), "a webhook rests until the server is restarted");
-    }
+        End::Rests
+    });
+    (id, end)
 }
 
 struct Follower {
@@ -79,11 +145,12 @@ enum Woken {
 }
 
 impl Follower {
-    async fn run(mut self) -> Result<(), Error> {
+    async fn run(mut self) -> Result<End, Error> {
         loop {
             // One that is archived or at its end has no receivers.
             let Some(store) = self.shared.control.store_by_id(self.hook.record.store) else {
-                return self.save().await;
+                self.save().await?;
+                return Ok(End::Rests);
             };
             let hook = Arc::clone(&self.hook);
             let shared = Arc::clone(&self.shared);
@@ -92,7 +159,12 @@ impl Follower {
                 .await
                 == Woken::End
             {
-                return self.save().await;
+                self.save().await?;
+                return Ok(End::GivenUp);
+            }
+            if !self.shared.webhooks.is_ours(&self.hook) {
+                // Its lease has ended, and nobody renewed it: what was sent is stored by whoever has the next one.
+                return Ok(End::GivenUp);
             }
             let store = self.shared.open(&store).await?;
             if let Some(op) = next(&store, &self.hook).await? {
@@ -103,7 +175,7 @@ impl Follower {
             let after = Seq(self.hook.delivered_seq());
             let mut from = Ok(after);
             if self.wait(async { from = moved(&store, after).await }).await == Woken::End {
-                return Ok(());
+                return Ok(End::GivenUp);
             }
             let from = from?;
             if from != after {

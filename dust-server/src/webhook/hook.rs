@@ -91,6 +91,12 @@ impl Hook {
         }
     }
 
+    /// Takes over what another server has stored.
+    pub(super) fn restore(&self, progress: Progress, deliveries: Vec<Delivery>) {
+        let deliveries = Deliveries::restored(deliveries, progress.delivery_count);
+        *self.state() = State { progress, deliveries };
+    }
+
     pub(crate) fn status(&self) -> Status {
         let progress = &self.state().progress;
         Status {

@@ -1,12 +1,14 @@
 //! All webhooks, in memory and in a store of their own.
 //!
 //! `system/webhooks` has a map at `hooks/<id>`, one at `progress/<id>`, and a list for each of the last deliveries at
-//! `deliveries/<id>/<place>`.
+//! `deliveries/<id>/<place>`. `pings/<id>` says that a ping has been answered to a server that does not deliver the
+//! webhook, and `leases/<store>` who delivers those of a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use dust_store::Embedded;
+use dust_store::{Clock, Embedded};
 use dust_transport::error::Error;
 use dust_transport::model::{Batch, Op, Path, Seq, Value};
 use dust_transport::transport::{Transport as _, Written};
@@ -17,9 +19,12 @@ use uuid::Uuid;
 
 use super::address::parse;
 use super::delivery::Delivery;
+use super::follow::follow;
 use super::hook::{Hook, Record};
+use super::lease::{Leases, Nodes, is_taken};
 use super::progress::Progress;
 use crate::Timestamp;
+use crate::control::Following;
 
 /// The store of the webhooks.
 pub(crate) const WEBHOOK_STORE: &str = "system/webhooks";
@@ -51,32 +56,169 @@ pub(crate) enum WebhookError {
 #[derive(Debug)]
 pub(crate) struct Registry {
     store: Embedded,
+    leases: Leases,
     hooks: RwLock<BTreeMap<Uuid, Arc<Hook>>>,
     /// Held while one is made, so that no store gets too many.
     making: tokio::sync::Mutex<()>,
-    /// Moves when one is made or deleted.
+    /// Moves when one is made or deleted, or is this server's to deliver or no longer.
     changes: watch::Sender<u64>,
 }
 
 impl Registry {
-    /// Reads all of them.
-    pub(crate) async fn load(store: Embedded) -> Result<Self, Error> {
-        let records: BTreeMap<Uuid, Record> = all(&store, "hooks").await?;
-        let mut progress: BTreeMap<Uuid, Progress> = all(&store, "progress").await?;
-        let mut deliveries: BTreeMap<Uuid, BTreeMap<String, Delivery>> = all(&store, "deliveries").await?;
+    /// Reads all of them, and follows what other servers change as long as the second part is kept.
+    pub(crate) async fn load(
+        store: Embedded,
+        nodes: Nodes,
+        lease: Duration,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Option<Following>), Error> {
+        let seq = store.head().await?;
+        let registry = Arc::new(Self {
+            hooks: RwLock::default(),
+            leases: Leases::new(store.clone(), nodes, lease, clock),
+            store,
+            making: tokio::sync::Mutex::default(),
+            changes: watch::Sender::new(0),
+        });
+        registry.reload().await?;
+        let following = match nodes {
+            Nodes::One => None,
+            Nodes::Many => Some(follow(&registry, seq).await?),
+        };
+        Ok((registry, following))
+    }
+
+    /// Reads all of them anew; those that are known stay as they are.
+    pub(super) async fn reload(&self) -> Result<(), Error> {
+        let making = self.making.lock().await;
+        let records: BTreeMap<Uuid, Record> = all(&self.store, "hooks").await?;
+        let mut progress: BTreeMap<Uuid, Progress> = all(&self.store, "progress").await?;
+        let mut deliveries: BTreeMap<Uuid, BTreeMap<String, Delivery>> = all(&self.store, "deliveries").await?;
+        let mut known = self.hooks.read().unwrap_or_else(PoisonError::into_inner).clone();
         let hooks = records.into_iter().filter_map(|(id, record)| {
             let deliveries = deliveries.remove(&id).unwrap_or_default();
             // They are written together, so it is there.
             let progress = progress.remove(&id)?;
-            let hook = Hook::new(record, progress, deliveries.into_values().collect());
-            Some((id, Arc::new(hook)))
+            let hook = known.remove(&id);
+            let new = || Arc::new(Hook::new(record, progress, deliveries.into_values().collect()));
+            Some((id, hook.unwrap_or_else(new)))
         });
-        Ok(Self {
-            hooks: RwLock::new(hooks.collect()),
-            store,
-            making: tokio::sync::Mutex::default(),
-            changes: watch::Sender::new(0),
-        })
+        let hooks: BTreeMap<_, _> = hooks.collect();
+        self.change(|all| *all = hooks);
+        for hook in known.into_values() {
+            hook.delete();
+        }
+        self.leases.stirred.notify_one();
+        drop(making);
+        Ok(())
+    }
+
+    pub(super) fn store(&self) -> &Embedded {
+        &self.store
+    }
+
+    pub(super) fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// Reads anew whether there is a webhook, which another server has made or deleted.
+    pub(super) async fn reload_hook(&self, id: Uuid) -> Result<(), Error> {
+        let making = self.making.lock().await;
+        let record: Option<Record> = self.one("hooks", id).await?;
+        let known = self.all().into_iter().find(|hook| hook.record.id == id);
+        match (record, known) {
+            (Some(record), None) => {
+                if let Some(progress) = self.one("progress", id).await? {
+                    let hook = Arc::new(Hook::new(record, progress, Vec::new()));
+                    self.change(|hooks| hooks.insert(id, hook));
+                    self.leases.stirred.notify_one();
+                }
+            }
+            (None, Some(hook)) => {
+                hook.delete();
+                let saving = hook.saving.lock().await;
+                // What was stored here just before it was deleted there.
+                self.erase(id).await?;
+                self.change(|hooks| hooks.remove(&id));
+                drop(saving);
+            }
+            _ => {}
+        }
+        drop(making);
+        Ok(())
+    }
+
+    async fn one<T: DeserializeOwned>(&self, kind: &str, id: Uuid) -> Result<Option<T>, Error> {
+        let entry = self.store.get(&Path::new([kind, &id.to_string()])?).await?;
+        entry.map(|entry| entry.value.to()).transpose().map_err(Error::from)
+    }
+
+    /// Reads where a webhook is that another server delivers.
+    pub(crate) async fn refresh(&self, hook: &Hook) -> Result<(), Error> {
+        if self.leases.holds(hook.record.store) {
+            return Ok(());
+        }
+        self.restore(hook).await
+    }
+
+    async fn restore(&self, hook: &Hook) -> Result<(), Error> {
+        let id = hook.record.id;
+        let deliveries: Option<BTreeMap<String, Delivery>> = self.one("deliveries", id).await?;
+        if let Some(progress) = self.one("progress", id).await? {
+            hook.restore(progress, deliveries.unwrap_or_default().into_values().collect());
+        }
+        Ok(())
+    }
+
+    /// Renews the leases that this server has, and takes those of other stores with webhooks that nobody has. To be called
+    /// again after each [period](Leases::period), and when something stirs.
+    pub(super) async fn hold(&self) -> Result<(), Error> {
+        if !self.leases.are_needed() {
+            return Ok(());
+        }
+        let stores: BTreeSet<Uuid> = self.all().iter().map(|hook| hook.record.store).collect();
+        self.leases.release_all_but(&stores).await?;
+        let (written, lost) = self.leases.renew().await?;
+        self.compact(&written).await?;
+        let mut changed = !lost.is_empty();
+        for store in stores.into_iter().filter(|store| !lost.contains(store)) {
+            if self.leases.holds(store) || !self.leases.take(store).await? {
+                continue;
+            }
+            // Nobody else writes them any more.
+            for hook in self.of_store(store) {
+                self.restore(&hook).await?;
+                self.take_ping(hook.record.id).await?;
+            }
+            changed = true;
+        }
+        if changed {
+            self.changes.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+
+    /// Whether this server delivers a webhook.
+    pub(super) fn is_ours(&self, hook: &Hook) -> bool {
+        self.leases.holds(hook.record.store)
+    }
+
+    /// Gives the leases back: this server delivers no more.
+    pub(super) async fn let_go(&self) -> Result<(), Error> {
+        self.leases.release_all_but(&BTreeSet::new()).await
+    }
+
+    /// Takes up a webhook again after a ping that was answered to another server.
+    pub(super) async fn take_ping(&self, id: Uuid) -> Result<(), Error> {
+        let Some(hook) = self.all().into_iter().find(|hook| hook.record.id == id) else {
+            return Ok(());
+        };
+        let ping = Path::new(["pings", &id.to_string()])?;
+        if self.is_ours(&hook) && self.store.exists(&ping).await? {
+            hook.answered_ping();
+            self.write(&hook, vec![Op::delete(ping)]).await?;
+        }
+        Ok(())
     }
 
     /// Makes a webhook that gets what its store commits after a sequence number.
@@ -104,6 +246,7 @@ impl Registry {
         self.store.write(Batch::new(ops)).await?;
         let hook = Arc::new(Hook::new(record, progress, Vec::new()));
         self.change(|hooks| hooks.insert(id, Arc::clone(&hook)));
+        self.leases.stirred.notify_one();
         drop(making);
         Ok(hook)
     }
@@ -112,30 +255,48 @@ impl Registry {
     pub(crate) async fn delete(&self, hook: &Hook) -> Result<(), Error> {
         hook.delete();
         let saving = hook.saving.lock().await;
-        let id = hook.record.id.to_string();
-        let paths = ["hooks", "progress", "deliveries"].map(|kind| Path::new([kind, id.as_str()]));
-        let ops = paths.into_iter().map(|path| path.map(Op::delete));
-        self.store
-            .write(Batch::new(ops.collect::<Result<Vec<_>, _>>()?))
-            .await?;
+        self.erase(hook.record.id).await?;
         self.change(|hooks| hooks.remove(&hook.record.id));
         drop(saving);
         Ok(())
     }
 
-    /// Stores where a webhook is, and the deliveries that are not stored yet.
+    async fn erase(&self, id: Uuid) -> Result<(), Error> {
+        let id = id.to_string();
+        let paths = ["hooks", "progress", "deliveries", "pings"].map(|kind| Path::new([kind, id.as_str()]));
+        let ops = paths.into_iter().map(|path| path.map(Op::delete));
+        self.store
+            .write(Batch::new(ops.collect::<Result<Vec<_>, _>>()?))
+            .await?;
+        Ok(())
+    }
+
+    /// Stores where a webhook is, and the deliveries that are not stored yet; nothing if another server has taken it over.
     pub(crate) async fn save(&self, hook: &Hook) -> Result<(), Error> {
+        self.write(hook, Vec::new()).await
+    }
+
+    async fn write(&self, hook: &Hook, mut ops: Vec<Op>) -> Result<(), Error> {
         let saving = hook.saving.lock().await;
         if hook.is_deleted() {
             return Ok(());
         }
-        let id = hook.record.id.to_string();
+        let (id, store) = (hook.record.id.to_string(), hook.record.store);
         let (progress, deliveries) = hook.take_unsaved();
-        let mut ops = vec![set(&["progress", &id], &progress)?];
+        ops.push(set(&["progress", &id], &progress)?);
         for (place, delivery) in deliveries {
             ops.push(set(&["deliveries", &id, &format!("{place:02}")], &delivery)?);
         }
-        let written = self.store.write(Batch::new(ops)).await?;
+        let written = self.store.write(Batch::new(self.leases.fenced(store, ops)?)).await;
+        let written = match written {
+            Err(error) if self.leases.are_needed() && is_taken(&error) => {
+                tracing::warn!(%id, "another server has taken the webhook over");
+                self.leases.lose(store);
+                self.changes.send_modify(|count| *count += 1);
+                return Ok(());
+            }
+            written => written?,
+        };
         drop(saving);
         self.compact(&written).await
     }
@@ -151,8 +312,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes up a webhook again after an answered ping.
+    /// Takes up a webhook again after an answered ping, here or where it is delivered.
     pub(crate) async fn reactivate(&self, hook: &Hook) -> Result<(), Error> {
+        if !self.is_ours(hook) {
+            let ping = Path::new(["pings", &hook.record.id.to_string()])?;
+            self.store.write(Op::set(ping, true).into()).await?;
+            return Ok(());
+        }
         hook.answered_ping();
         self.save(hook).await
     }

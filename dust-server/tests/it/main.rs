@@ -32,3 +32,4 @@ mod slow;
 mod socket;
 mod sqlite;
 mod webhook;
+mod webhook_node;
