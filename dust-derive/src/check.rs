@@ -8,7 +8,7 @@ use syn::GenericParam;
 use crate::case::{self, RenameRule};
 use crate::ctxt::Ctxt;
 use crate::distance::nearest;
-use crate::model::{Field, Fill, Schema, Slug, Storage};
+use crate::model::{Field, Fill, Index, Schema, Slug, Storage};
 use crate::syntax::{RawField, RawIndex, RawStruct, SerdeStruct, Sides};
 
 /// The model of `raw`. It is to be used only if `cx` holds no error; `None` where there is nothing to make it of.
@@ -305,8 +305,8 @@ fn check_names(cx: &Ctxt, raw: &[RawField<'_>], fields: &[Field<'_>]) {
 const INDEX_FIELDS_MAX: usize = 8;
 
 /// An index is of stored fields, each once, and so is the index.
-fn check_indexes(cx: &Ctxt, raw: &[RawIndex], slug: Option<&Slug<'_>>, fields: &[Field<'_>]) -> Vec<Vec<usize>> {
-    let mut indexes: Vec<Vec<usize>> = Vec::new();
+fn check_indexes(cx: &Ctxt, raw: &[RawIndex], slug: Option<&Slug<'_>>, fields: &[Field<'_>]) -> Vec<Index> {
+    let mut indexes: Vec<Index> = Vec::new();
     for index in raw {
         let places: Vec<_> = index
             .fields
@@ -327,10 +327,14 @@ fn check_indexes(cx: &Ctxt, raw: &[RawIndex], slug: Option<&Slug<'_>>, fields: &
                 format_args!("an index has at most {INDEX_FIELDS_MAX} fields: end it before `{name}`"),
             );
         }
-        if !places.is_empty() && indexes.contains(&places) {
+        if !places.is_empty() && indexes.iter().any(|other| other.places == places) {
             cx.error(index.span, "the same index is given before: keep one of them");
         }
-        indexes.push(places);
+        indexes.push(Index {
+            places,
+            covering: index.mapped.value() == Some(&false),
+            unique: index.unique.is_set(),
+        });
     }
     indexes
 }

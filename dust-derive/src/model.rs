@@ -29,10 +29,18 @@ pub(crate) struct Schema<'a> {
     pub(crate) storage: Storage,
     pub(crate) slug: Slug<'a>,
     pub(crate) fields: Vec<Field<'a>>,
-    /// The places of the fields of each index.
-    pub(crate) indexes: Vec<Vec<usize>>,
+    pub(crate) indexes: Vec<Index>,
     /// Has rules of the `validator` crate.
     pub(crate) validated: bool,
+}
+
+/// An index of the records.
+pub(crate) struct Index {
+    /// The places of its fields.
+    pub(crate) places: Vec<usize>,
+    /// Its entries hold the records.
+    pub(crate) covering: bool,
+    pub(crate) unique: bool,
 }
 
 /// The field that names a record.

@@ -174,7 +174,8 @@ impl std::error::Error for Error {
 /// # }
 /// ```
 pub enum WriteError<S> {
-    /// The changeset has errors; nothing was sent.
+    /// The changeset has errors, and nothing was sent; or a field has a value that another record has in a unique index (the
+    /// code `unique`), and nothing was written.
     Invalid(Box<Changeset<S>>),
     /// The store refused or failed.
     Dust(Error),

@@ -20,12 +20,15 @@ use crate::schema::{FieldDef, Schema};
 ///
 /// let [by_department, by_both] = User::INDEXES else { unreachable!("two indexes") };
 /// let names: Vec<_> = by_both.fields::<User>().map(|field| field.name()).collect();
+/// assert!(!by_both.is_covering() && !by_both.is_unique());
 /// assert_eq!(names, ["department", "name"]);
 /// assert_eq!(by_department.fields::<User>().count(), 1);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexDef {
     places: &'static [usize],
+    covering: bool,
+    unique: bool,
 }
 
 impl IndexDef {
@@ -33,7 +36,38 @@ impl IndexDef {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(places: &'static [usize]) -> Self {
-        Self { places }
+        Self {
+            places,
+            covering: false,
+            unique: false,
+        }
+    }
+
+    /// The same, whose entries hold the records. For the derive.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn covering(self) -> Self {
+        Self { covering: true, ..self }
+    }
+
+    /// The same, in which no two records have the same values. For the derive.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn unique(self) -> Self {
+        Self { unique: true, ..self }
+    }
+
+    /// Whether its entries hold the records (`mapped = false`): a query reads nothing else, and every write of a record writes
+    /// it a second time, whole.
+    #[must_use]
+    pub const fn is_covering(self) -> bool {
+        self.covering
+    }
+
+    /// Whether no two records have the same values in its fields (`unique`).
+    #[must_use]
+    pub const fn is_unique(self) -> bool {
+        self.unique
     }
 
     /// The fields, in the order of the index.
@@ -44,7 +78,13 @@ impl IndexDef {
     /// What the store knows the index by.
     pub(crate) fn definition<S: Schema>(self) -> Result<IndexDefinition, Error> {
         let fields = self.fields::<S>().map(field_path).collect::<Result<Vec<_>, _>>()?;
-        Ok(IndexDefinition::new(prefix::<S>()?, fields)?)
+        let definition = IndexDefinition::new(prefix::<S>()?, fields)?;
+        let definition = if self.covering {
+            definition.covering()
+        } else {
+            definition
+        };
+        Ok(if self.unique { definition.unique() } else { definition })
     }
 }
 

@@ -57,6 +57,13 @@ pub struct Leaf<'a> {
     pub text: &'a str,
 }
 
+/// A record in an entry of a covering index: its leaves by their paths below it, ascending, at least one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Covered<'a> {
+    /// The leaves.
+    pub leaves: Vec<(&'a str, Leaf<'a>)>,
+}
+
 /// An op of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -184,11 +191,15 @@ impl<'a> Rest<'a> {
         Err(DecodeError::Number)
     }
 
-    fn text(&mut self) -> Result<&'a str, DecodeError> {
+    fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = usize::try_from(self.number()?).map_err(|_| DecodeError::Short)?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Short)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Short)?;
         self.0 = rest;
-        std::str::from_utf8(text).map_err(|_| DecodeError::Utf8)
+        Ok(bytes)
+    }
+
+    fn text(&mut self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError::Utf8)
     }
 
     fn remainder(self) -> Result<&'a str, DecodeError> {
@@ -272,6 +283,39 @@ impl<'a> Leaf<'a> {
             Err(DecodeError::Shape)
         } else {
             Ok(Self { kind, revision, text })
+        }
+    }
+}
+
+impl<'a> Covered<'a> {
+    /// Writes the record: format, then of each leaf its path and its bytes, both with their length.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for (path, leaf) in &self.leaves {
+            push_text(&mut bytes, path);
+            let leaf = leaf.encode();
+            push_number(&mut bytes, leaf.len() as u64);
+            bytes.extend_from_slice(&leaf);
+        }
+        bytes
+    }
+
+    /// Reads a record.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of(bytes)?;
+        let mut leaves: Vec<(&str, Leaf<'_>)> = Vec::new();
+        while !rest.0.is_empty() {
+            let path = rest.text()?;
+            if path.is_empty() || leaves.last().is_some_and(|(before, _)| *before >= path) {
+                return Err(DecodeError::Shape);
+            }
+            leaves.push((path, Leaf::decode(rest.bytes()?)?));
+        }
+        if leaves.is_empty() {
+            Err(DecodeError::Shape)
+        } else {
+            Ok(Self { leaves })
         }
     }
 }

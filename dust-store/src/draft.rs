@@ -212,6 +212,20 @@ impl<'t, T: Transaction> Draft<'t, T> {
         Ok(revisions)
     }
 
+    /// Passes each key in a range to `visit`, in no order, until it says false.
+    pub(crate) async fn each_key(
+        &self,
+        range: &Range<Vec<u8>>,
+        mut visit: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Halt> {
+        for (key, write) in self.writes.range(range.clone()) {
+            if write.is_some() && !visit(key) {
+                return Ok(());
+            }
+        }
+        self.scan_transaction(range, |key, _| Ok(visit(key))).await
+    }
+
     /// Passes each leaf in a range to `visit`, in no order.
     pub(crate) async fn each_leaf(
         &self,
@@ -253,16 +267,22 @@ impl<'t, T: Transaction> Draft<'t, T> {
         Ok(())
     }
 
-    /// Sets the key of an index entry, which is all there is of it.
-    pub(crate) fn set_entry(&mut self, key: Vec<u8>) -> Result<(), Refusal> {
-        if key.len() > self.limits.key_bytes_max {
-            return Err(Refusal::too_large(
-                "an index entry",
-                key.len(),
-                self.limits.key_bytes_max,
-            ));
+    /// Sets the key of an index entry, and the record that it holds, if it holds one.
+    pub(crate) fn set_entry(&mut self, key: Vec<u8>, record: Vec<u8>) -> Result<(), Refusal> {
+        let limits = self.limits;
+        for (what, bytes, bytes_max) in [
+            ("an index entry", key.len(), limits.key_bytes_max),
+            (
+                "a record in an entry of a covering index",
+                record.len(),
+                limits.value_bytes_max,
+            ),
+        ] {
+            if bytes > bytes_max {
+                return Err(Refusal::too_large(what, bytes, bytes_max));
+            }
         }
-        self.set(key, Vec::new())
+        self.set(key, record)
     }
 
     /// Clears a key.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dust_layer::{DirectoryError, Error as LayerError};
 use dust_transport::error::{ConflictAt, Error, ErrorKind, Outcome};
-use dust_transport::model::{Path, PathError, Seq, ValueError};
+use dust_transport::model::{Op, Path, PathError, Seq, ValueError};
+use dust_transport::query::IndexDefinition;
 
 use crate::codec::DecodeError;
 
@@ -36,9 +37,33 @@ pub(crate) struct Refusal {
     error: Error,
     /// The path that is not as expected, if it is not the op's own, and the revision found there.
     found: Option<(Path, Option<Seq>)>,
+    /// The record that all ops together may not make so.
+    record: Option<Path>,
 }
 
 impl Refusal {
+    /// A record that would have the values of another in a unique index; with the leaf of the other and its revision.
+    pub(crate) fn not_unique(index: &IndexDefinition, record: Path, other: &Path, leaf: Path, current: Seq) -> Self {
+        let detail = format!("`{record}` would have the values of `{other}` in the index of {index}");
+        Self {
+            error: Error::new(ErrorKind::Conflict, "not_unique", detail),
+            found: Some((leaf, Some(current))),
+            record: Some(record),
+        }
+    }
+
+    /// The error of a batch of which no single op is refused: with the last that touches the record.
+    pub(crate) fn of_batch(self, ops: &[Op]) -> Error {
+        let Some(record) = &self.record else {
+            return self.error;
+        };
+        let touches = |op: &Op| op.path.starts_with(record) || record.starts_with(&op.path);
+        match ops.iter().rposition(touches).and_then(|at| Some((at, ops.get(at)?))) {
+            Some((at, op)) => self.at(at, &op.path),
+            None => self.error,
+        }
+    }
+
     /// A call that has to be mended.
     pub(crate) fn invalid(code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Error::new(ErrorKind::InvalidParams, code, detail).into()
@@ -58,6 +83,7 @@ impl Refusal {
         Self {
             error,
             found: Some((path.clone(), current)),
+            record: None,
         }
     }
 
@@ -111,7 +137,11 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error, found: None }
+        Self {
+            error,
+            found: None,
+            record: None,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::codec::{Head, Record, Reply};
 use crate::dedup;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt, of_commit};
-use crate::index::{Company, Indexes, undecodable};
+use crate::index::{Company, Indexed, Indexes, undecodable};
 use crate::precondition;
 use crate::retention;
 use crate::rollback::{self, Restored};
@@ -36,8 +36,8 @@ pub(crate) enum Verdict {
     },
     /// The log begins after this sequence number.
     Compacted(u64),
-    /// The indexes are these from now on; `None` if nothing had to be done.
-    Indexed(Option<Indexes>),
+    /// The indexes have been changed, or are as they should be.
+    Indexed(Indexed),
     /// A batch had been written before.
     Repeated(Written),
     Refused(Error),
@@ -119,7 +119,10 @@ impl<E: Engine> Store<E> {
                 }
                 retention::count_in(draft, &mut moved);
                 after = moved;
-                if let Verdict::Indexed(Some(changed)) = &verdict {
+                if let Verdict::Indexed(Indexed {
+                    changed: Some(changed), ..
+                }) = &verdict
+                {
                     indexes = Arc::new(changed.clone());
                 }
             }
@@ -154,7 +157,10 @@ impl<E: Engine> Store<E> {
         let mut replies = Vec::with_capacity(group.len());
         for (Pending { work, device, reply }, verdict) in group.into_iter().zip(verdicts) {
             let answer = match verdict {
-                Verdict::Refused(error) => Err(error),
+                Verdict::Refused(error)
+                | Verdict::Indexed(Indexed {
+                    given_up: Some(error), ..
+                }) => Err(error),
                 Verdict::Repeated(written) => Ok(written),
                 Verdict::Compacted(through) => Ok(Written::new([Seq(through)])),
                 Verdict::Indexed(_) => Ok(Written::default()),
@@ -209,7 +215,10 @@ async fn evaluate_one<T: Transaction>(
         Work::Batch { batch, hashes } => {
             let verdict = evaluate_batch(draft, batch, hashes, &pending.device, head.seq, now_ms).await?;
             if let Verdict::Written { applied, .. } = &verdict {
-                indexes.maintain(draft).await?;
+                match indexes.maintain(draft).await {
+                    Err(Halt::Refused(refusal)) => return Ok(Verdict::Refused(refusal.of_batch(&batch.ops))),
+                    maintained => maintained?,
+                }
                 head.seq += applied.iter().filter(|applied| takes_seq(applied)).count() as u64;
             }
             Ok(verdict)
@@ -221,7 +230,13 @@ async fn evaluate_one<T: Transaction>(
             let verdict = evaluate_batch(draft, &closed.batch, &[], &pending.device, head.seq, now_ms).await?;
             match verdict {
                 Verdict::Written { applied, .. } => {
-                    indexes.maintain(draft).await?;
+                    match indexes.maintain(draft).await {
+                        Err(Halt::Refused(refusal)) => {
+                            let error = refusal.of_batch(&closed.batch.ops);
+                            return Ok(Verdict::Refused(closed.refused(error, head)));
+                        }
+                        maintained => maintained?,
+                    }
                     head.seq += applied.len() as u64;
                     Ok(Verdict::Written { first, applied })
                 }

@@ -15,7 +15,7 @@ use syn::{GenericParam, Generics, Path, Type, Visibility};
 pub(crate) use fallback::fallback;
 
 use crate::case::field_name;
-use crate::model::{Field, Fill, Schema, Storage};
+use crate::model::{Field, Fill, Index, Schema, Storage};
 
 /// The impl of `Schema` and the handles.
 pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
@@ -41,7 +41,7 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = schema.generics.split_for_impl();
     let bounds = bounds(schema);
     let indexed = (!schema.indexes.is_empty()).then(|| {
-        let defs = schema.indexes.iter().map(|places| index_def(places));
+        let defs = schema.indexes.iter().map(index_def);
         quote! {
             #[automatically_derived]
             impl #impl_generics __d::Indexed for #ident #ty_generics #bounds {
@@ -102,9 +102,11 @@ fn field_def(field: &Field<'_>) -> TokenStream {
 }
 
 /// One index, by the places of its fields in the table.
-fn index_def(places: &[usize]) -> TokenStream {
-    let places = places.iter().copied().map(Literal::usize_unsuffixed);
-    quote!(__d::IndexDef::new(&[#(#places),*]))
+fn index_def(index: &Index) -> TokenStream {
+    let places = index.places.iter().copied().map(Literal::usize_unsuffixed);
+    let covering = index.covering.then(|| quote!(.covering()));
+    let unique = index.unique.then(|| quote!(.unique()));
+    quote!(__d::IndexDef::new(&[#(#places),*]) #covering #unique)
 }
 
 fn slug(schema: &Schema<'_>) -> TokenStream {

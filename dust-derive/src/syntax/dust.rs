@@ -2,7 +2,8 @@
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Ident, LitStr, Path, Token, bracketed, parenthesized, token};
+use syn::parse::ParseStream;
+use syn::{Attribute, Ident, LitBool, LitStr, Path, Token, bracketed, parenthesized, token};
 
 use super::{RawField, RawIndex, RawStruct, Setting, each_setting, skip_to_comma};
 use crate::attr::Attr;
@@ -27,14 +28,17 @@ pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut RawStruct<'_>) 
             }
         }
         "index" => {
-            let fields = index(cx, setting).unwrap_or_else(|error| {
-                cx.syntax_error(error);
-                Vec::new()
-            });
-            raw.indexes.push(RawIndex {
+            let mut index = RawIndex {
                 span: setting.span,
-                fields,
-            });
+                fields: Vec::new(),
+                mapped: Attr::none("mapped"),
+                unique: Attr::none("unique"),
+            };
+            if let Err(error) = read_index(cx, setting, &mut index) {
+                cx.syntax_error(error);
+                index.fields.clear();
+            }
+            raw.indexes.push(index);
         }
         key if FIELD_KEYS.contains(&key) => {
             cx.error(
@@ -243,44 +247,77 @@ fn prefix_list(cx: &Ctxt, setting: &Setting<'_>) -> syn::Result<Vec<String>> {
     Ok(segments)
 }
 
-/// The names in `index(.., ..)`; none where something is wrong, which is recorded.
-fn index(cx: &Ctxt, setting: &Setting<'_>) -> syn::Result<Vec<Ident>> {
+/// What stands in `index(.., ..)`; no names where something is wrong with one, which is recorded.
+fn read_index(cx: &Ctxt, setting: &Setting<'_>, index: &mut RawIndex) -> syn::Result<()> {
     if !setting.input.peek(token::Paren) {
         cx.error(
             setting.span,
             "`index` lists the fields of the index: write `index(department, name)`",
         );
-        return Ok(Vec::new());
+        return Ok(());
     }
     let content;
     parenthesized!(content in setting.input);
-    if content.is_empty() {
+    let mut is_whole = true;
+    while !content.is_empty() {
+        let span = content.span();
+        // In quotes it is the name of a field, whatever it says.
+        let (field, is_quoted) = if content.peek(LitStr) {
+            (content.parse::<LitStr>()?.parse_with(Ident::parse_any), true)
+        } else {
+            (content.call(Ident::parse_any), false)
+        };
+        match field {
+            Ok(word) if !is_quoted && word == "mapped" && content.peek(Token![=]) => mapped(cx, &word, &content, index),
+            Ok(word) if !is_quoted && word == "unique" => unique(cx, &word, &content, index),
+            field => {
+                if field.is_err() || !content.is_empty() && !content.peek(Token![,]) {
+                    cx.error(
+                        span,
+                        "an index lists fields by their names, bare or in quotes: write `index(department, name)`",
+                    );
+                    is_whole = false;
+                }
+                index.fields.extend(field);
+            }
+        }
+        skip_to_comma(&content)?;
+        content.parse::<Option<Token![,]>>()?;
+    }
+    if index.fields.is_empty() && is_whole {
         cx.error(
             setting.span,
             "the index has no fields: name those that records are found by, as in `index(department, name)`",
         );
     }
-    let mut fields = Vec::new();
-    let mut is_whole = true;
-    while !content.is_empty() {
-        let span = content.span();
-        let field = if content.peek(LitStr) {
-            content.parse::<LitStr>()?.parse_with(Ident::parse_any)
-        } else {
-            content.call(Ident::parse_any)
-        };
-        if field.is_err() || !content.is_empty() && !content.peek(Token![,]) {
-            cx.error(
-                span,
-                "an index lists fields by their names, bare or in quotes: write `index(department, name)`",
-            );
-            is_whole = false;
-        }
-        fields.extend(field);
-        skip_to_comma(&content)?;
-        content.parse::<Option<Token![,]>>()?;
+    if !is_whole {
+        index.fields.clear();
     }
-    Ok(if is_whole { fields } else { Vec::new() })
+    Ok(())
+}
+
+/// `mapped = false` among the fields of an index.
+fn mapped(cx: &Ctxt, word: &Ident, content: ParseStream<'_>, index: &mut RawIndex) {
+    let value = content.parse::<Token![=]>().and_then(|_| content.parse::<LitBool>());
+    match value {
+        Ok(value) => index.mapped.set(cx, word.span(), value.value),
+        Err(_) => cx.error(
+            word.span(),
+            "`mapped` is `true` or `false`: write `mapped = false` for an index whose entries hold the records",
+        ),
+    }
+}
+
+/// `unique` among the fields of an index.
+fn unique(cx: &Ctxt, word: &Ident, content: ParseStream<'_>, index: &mut RawIndex) {
+    if content.is_empty() || content.peek(Token![,]) {
+        index.unique.set(cx, word.span(), ());
+    } else {
+        cx.error(
+            word.span(),
+            "`unique` takes no value in an index: write `index(email, unique)`; a field of that name stands in quotes",
+        );
+    }
 }
 
 fn prefix_segment(cx: &Ctxt, span: Span, text: &str) {

@@ -32,10 +32,12 @@ pub(crate) struct RawStruct<'a> {
     pub(crate) fields: Option<Vec<RawField<'a>>>,
 }
 
-/// An index as written: the names of its fields.
+/// An index as written: the names of its fields, and what else it says.
 pub(crate) struct RawIndex {
     pub(crate) span: Span,
     pub(crate) fields: Vec<Ident>,
+    pub(crate) mapped: Attr<bool>,
+    pub(crate) unique: Attr<()>,
 }
 
 /// What serde's attributes say of the struct.

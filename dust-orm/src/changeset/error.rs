@@ -47,6 +47,10 @@ impl FieldError {
         self
     }
 
+    pub(crate) fn unique(field: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(field, "unique", "has already been taken")
+    }
+
     pub(crate) fn required(field: impl Into<Cow<'static, str>>) -> Self {
         Self::new(field, "required", "can't be blank")
     }
@@ -66,6 +70,7 @@ impl FieldError {
     /// | `cast` | what was given is not of the field's type; the param `reason` says more |
     /// | `serialize` | a value of the program's own has no JSON form, such as NaN; with `reason` |
     /// | `slug` | the slug is no segment of a path; with `reason` |
+    /// | `unique` | the store has another record with this value in a unique index; on the first field of the index |
     /// | `immutable` | the slug of a record that exists would change |
     ///
     /// [`Changeset::add_error`]: crate::Changeset::add_error

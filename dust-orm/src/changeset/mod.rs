@@ -283,6 +283,12 @@ impl<S: Schema> Changeset<S> {
         self
     }
 
+    /// The same with what the store has said of a field.
+    pub(crate) fn refused(mut self, error: FieldError) -> Self {
+        self.errors.push(error);
+        self
+    }
+
     /// Takes over the changes and errors of another changeset of the same record; where both change a field, the
     /// other's change stands.
     ///

@@ -3,7 +3,7 @@ use std::fmt;
 use dust_transport::model::{Op, OpId, Seq};
 
 use super::Repo;
-use super::write::{SlugOf, plan_delete, plan_insert, plan_update};
+use super::write::{SlugOf, plan_delete, plan_insert, plan_update, taken};
 use crate::changeset::{Changeset, Errors};
 use crate::error::{Error, ErrorKind, WriteError};
 use crate::schema::Schema;
@@ -44,6 +44,7 @@ impl Repo {
             return Err(Error::new(ErrorKind::NothingToWrite, "the batch is empty").into());
         }
         let id = batch.id.clone();
+        let takens: Vec<Taken> = batch.items.iter().map(|item| item.taken).collect();
         let (ops, ends) = batch.compile()?;
         if ops.is_empty() {
             return Ok(BatchWritten { seq: None, ops: 0 });
@@ -55,7 +56,11 @@ impl Repo {
                 .and_then(|error| error.conflict())
                 .map(|conflict| conflict.op_index);
             let item = at.and_then(|at| ends.iter().position(|end| at < *end));
-            error.with_item(item)
+            let taken = item.and_then(|index| Some((index, takens.get(index)?(&error)?)));
+            match taken {
+                Some((index, (schema, errors))) => BatchError::Invalid { index, schema, errors },
+                None => error.with_item(item).into(),
+            }
         })?;
         Ok(BatchWritten {
             seq: Some(seq),
@@ -65,6 +70,15 @@ impl Repo {
 }
 
 type Compile = Box<dyn FnOnce(Option<&Expected>) -> Result<Vec<Op>, ItemError> + Send>;
+
+/// The schema of an item, and what is wrong with it if the store has another record with its values.
+type Taken = fn(&Error) -> Option<(&'static str, Errors)>;
+
+fn taken_item<S: Schema>(error: &Error) -> Option<(&'static str, Errors)> {
+    let mut errors = Errors::default();
+    errors.push(taken::<S>(error)?);
+    Some((S::NAME, errors))
+}
 
 enum ItemError {
     Invalid(&'static str, Errors),
@@ -82,6 +96,7 @@ impl<S: Schema> From<WriteError<S>> for ItemError {
 
 struct Item {
     compile: Compile,
+    taken: Taken,
     expected: Option<Expected>,
 }
 
@@ -128,18 +143,18 @@ impl Batch {
     /// Adds an insert, as [`Repo::insert`].
     pub fn insert<S: Schema>(self, record: impl Into<Changeset<S>>) -> Self {
         let changeset = record.into();
-        self.item(move |expected| Ok(plan_insert(changeset, expected)?.1))
+        self.item::<S>(move |expected| Ok(plan_insert(changeset, expected)?.1))
     }
 
     /// Adds an update, as [`Repo::update`].
     pub fn update<S: Schema>(self, changeset: Changeset<S>) -> Self {
-        self.item(move |expected| Ok(plan_update(changeset, expected)?.1))
+        self.item::<S>(move |expected| Ok(plan_update(changeset, expected)?.1))
     }
 
     /// Adds a delete, as [`Repo::delete`].
     pub fn delete<S: Schema>(self, record: impl SlugOf<S>) -> Self {
         let slug = record.into_slug();
-        self.item(move |expected| {
+        self.item::<S>(move |expected| {
             plan_delete::<S>(&slug, expected)
                 .map(|op| vec![op])
                 .map_err(ItemError::Dust)
@@ -182,9 +197,13 @@ impl Batch {
         Ok(self.compile()?.0)
     }
 
-    fn item(mut self, compile: impl FnOnce(Option<&Expected>) -> Result<Vec<Op>, ItemError> + Send + 'static) -> Self {
+    fn item<S: Schema>(
+        mut self,
+        compile: impl FnOnce(Option<&Expected>) -> Result<Vec<Op>, ItemError> + Send + 'static,
+    ) -> Self {
         self.items.push(Item {
             compile: Box::new(compile),
+            taken: taken_item::<S>,
             expected: None,
         });
         self
@@ -280,7 +299,8 @@ pub struct BatchWritten {
 /// ```
 #[derive(Debug)]
 pub enum BatchError {
-    /// An item is not valid; nothing was sent.
+    /// An item is not valid, and nothing was sent; or it has a value that another record has in a unique index, and nothing
+    /// was written.
     Invalid {
         /// Which item.
         index: usize,

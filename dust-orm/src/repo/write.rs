@@ -1,11 +1,11 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 
-use dust_transport::model::{Action, Batch as Ops, Op, OpId, Path, Precondition, Seq, Value};
+use dust_transport::model::{Action, Batch as Ops, Op, OpId, Path, Precondition, Seq, Value, decode_segment};
 use futures_core::future::BoxFuture;
 
 use super::{Repo, prefix, record_path};
-use crate::changeset::{Changeset, FieldChange};
+use crate::changeset::{Changeset, Errors, FieldChange, FieldError};
 use crate::error::{Error, ErrorKind, WriteError};
 use crate::schema::{FieldDef, Schema, Storage};
 use crate::version::{Conflict, Expected, Versioned};
@@ -15,6 +15,9 @@ impl Repo {
     ///
     /// As everywhere in Dust, an insert is an upsert: in flat storage it writes the fields that are present and leaves
     /// the others as they are, in map storage it replaces the record. [`Insert::if_absent`] makes it fail instead.
+    ///
+    /// A value that another record has in a unique index is an error of the field, as what a validation finds:
+    /// [`WriteError::Invalid`] with the code `unique` on the first field of the index.
     ///
     /// # Examples
     /// ```
@@ -269,9 +272,12 @@ impl<'a, S: Schema> IntoFuture for Insert<'a, S> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            let changeset = self.changeset.clone();
             let (record, ops) = plan_insert(self.changeset, self.options.expected.as_ref())?;
-            self.repo.commit(ops, self.options.id).await?;
-            Ok(record)
+            match self.repo.commit(ops, self.options.id).await {
+                Ok(_) => Ok(record),
+                Err(error) => Err(refused(changeset, error)),
+            }
         })
     }
 }
@@ -342,6 +348,7 @@ impl<'a, S: Schema> IntoFuture for Update<'a, S> {
             }
             match self.repo.commit(ops, self.options.id).await {
                 Ok(_) => Ok(record),
+                Err(error) if taken::<S>(&error).is_some() => Err(refused(changeset, error)),
                 Err(error) => Err(self.repo.explain_conflict(error, &changeset).await.into()),
             }
         })
@@ -402,6 +409,28 @@ impl<'a, S: Schema> IntoFuture for Delete<'a, S> {
             let op = plan_delete::<S>(&self.slug, self.options.expected.as_ref())?;
             self.repo.commit(vec![op], self.options.id).await
         })
+    }
+}
+
+/// The error on the field whose value another record has, if that is what the store refuses a write for: by the leaf of the
+/// other record that it names.
+pub(super) fn taken<S: Schema>(error: &Error) -> Option<FieldError> {
+    let error = error.transport().filter(|error| error.code() == "not_unique")?;
+    let leaf = error.conflict().map(|at| &at.path);
+    let field = leaf.and_then(|leaf| {
+        let below = leaf.strip_prefix(&prefix::<S>().ok()?)?;
+        let (_slug, field) = below.split_once('/')?;
+        let name = decode_segment(field.split('/').next()?);
+        S::FIELDS.iter().find(|def| def.is_stored() && def.wire_name() == name)
+    });
+    Some(FieldError::unique(field.map_or(Errors::RECORD, FieldDef::serde_name)))
+}
+
+/// Why a changeset is not written: a value that another record has is an error of the field.
+fn refused<S: Schema>(changeset: Changeset<S>, error: Error) -> WriteError<S> {
+    match taken::<S>(&error) {
+        Some(taken) => WriteError::Invalid(Box::new(changeset.refused(taken))),
+        None => error.into(),
     }
 }
 

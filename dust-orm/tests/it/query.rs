@@ -367,3 +367,69 @@ async fn what_no_index_can_answer_is_refused_before_anything_is_read() {
     assert!(repo.query(list).explain().is_err());
     assert_eq!(User::INDEXES.len(), 3);
 }
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+#[dust(
+    prefix = "team/members",
+    index("email", unique),
+    index("team", "seat", unique),
+    index("team", mapped = false)
+)]
+#[expect(clippy::duplicated_attributes, reason = "two of its indexes are unique")]
+struct Member {
+    slug: String,
+    #[serde(rename = "mail")]
+    email: Option<String>,
+    #[dust(rename = "t")]
+    team: String,
+    seat: u32,
+}
+
+fn member(slug: &str, email: Option<&str>, seat: u32) -> Member {
+    Member {
+        slug: slug.to_owned(),
+        email: email.map(str::to_owned),
+        team: "red".to_owned(),
+        seat,
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_another_record_has_is_an_error_of_the_field() {
+    let repo = Repo::memory();
+    repo.ensure_indexes::<Member>().await.unwrap();
+    let ada = repo.insert(member("ada", Some("a@b"), 1)).await.unwrap();
+    repo.insert(member("bo", None, 2)).await.unwrap();
+    repo.insert(member("cy", None, 3)).await.unwrap();
+    let taken = |refused: WriteError<Member>| match refused {
+        WriteError::Invalid(changeset) => changeset.errors().clone(),
+        WriteError::Dust(error) => panic!("{error:?}"),
+    };
+    let form = [("slug", "di"), ("mail", "a@b"), ("team", "blue"), ("seat", "1")];
+    let errors = taken(repo.insert(Member::changeset(&form)).await.unwrap_err());
+    assert_eq!(errors.to_string(), "mail: has already been taken");
+    assert_eq!(errors.iter().next().unwrap().code(), "unique");
+    let errors = taken(repo.insert(member("di", None, 1)).await.unwrap_err());
+    assert_eq!(errors.to_string(), "team: has already been taken");
+    let bo = repo.fetch::<Member>("bo").await.unwrap();
+    let update = bo.change().put(Member::EMAIL, "a@b".to_owned());
+    let errors = taken(repo.update(update).await.unwrap_err());
+    assert_eq!(errors.to_string(), "mail: has already been taken");
+    let batch = Batch::new()
+        .insert(user(1, (0, 0, None)))
+        .insert(member("di", Some("a@b"), 9));
+    match repo.batch_write(batch).await {
+        Err(BatchError::Invalid { index, schema, errors }) => {
+            assert_eq!(
+                (index, schema, errors.to_string().as_str()),
+                (1, "Member", "mail: has already been taken")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(repo.all::<User>().await.unwrap().is_empty());
+    let reds = repo.query(Member::TEAM.eq("red"));
+    let explained = reds.explain().unwrap().to_string();
+    assert_eq!(explained, r#"team/members by t (covering): t = "red""#);
+    assert_eq!(reds.all().await.unwrap(), [ada, bo, member("cy", None, 3)]);
+}

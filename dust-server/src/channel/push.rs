@@ -104,7 +104,7 @@ impl Joined {
             let index = error.conflict().map_or(0, |at| at.op_index);
             let kind = kinds.get(index).filter(|_| error.code().ends_with("_unsupported_op"));
             let mut refusal = refused(&error);
-            if event == BATCH {
+            if event == BATCH || error.code() == "not_unique" {
                 refusal = Box::new(Refusal::of_batch(&error));
             }
             refusal.op = kind.map(ToString::to_string);

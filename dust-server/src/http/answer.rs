@@ -109,6 +109,17 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "compacted").with("earliest_available", earliest_available)
     }
 
+    /// A record that would have the values of another in a unique index.
+    pub(super) fn not_unique(error: &Error) -> Self {
+        let at = error.conflict();
+        let current = at.and_then(|at| at.current).map(|seq| seq.0);
+        let refusal = Self::precondition_failed(error.code(), current).with("detail", error.detail());
+        match at {
+            Some(at) => refusal.with("op_index", at.op_index).with("path", at.path.as_str()),
+            None => refusal,
+        }
+    }
+
     /// A condition that does not hold.
     pub(super) fn precondition_failed(code: &str, current_revision: Option<u64>) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, code).with("current_revision", current_revision)
@@ -135,6 +146,7 @@ fn is_wire_code(code: &str) -> bool {
                 | "unsupported_select"
                 | "no_index"
                 | "index_building"
+                | "index_differs"
                 | "too_many_indexes"
                 | "invalid_index"
                 | "invalid_query"

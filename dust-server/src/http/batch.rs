@@ -178,6 +178,7 @@ fn verb_of(call: &Call, name: &str) -> Option<Verb> {
 fn refused_extended(error: Error) -> Refusal {
     let at = error.conflict().cloned();
     let refusal = match error.kind() {
+        _ if error.code() == "not_unique" => return Refusal::not_unique(&error),
         ErrorKind::Conflict => {
             let current = at.as_ref().and_then(|at| at.current);
             Refusal::precondition_failed(error.code(), current.map(|seq| seq.0))
@@ -195,6 +196,9 @@ fn refused_extended(error: Error) -> Refusal {
 
 /// A batch of which nothing was written, with the op that is to blame.
 async fn refused(store: &Embedded, error: Error) -> Refusal {
+    if error.code() == "not_unique" {
+        return Refusal::not_unique(&error);
+    }
     let Some(at) = error.conflict() else {
         return error.into();
     };

@@ -259,6 +259,9 @@ fn written_body(written: &Written) -> serde_json::Value {
 
 /// A write that failed, with the revision that is there if a condition did not hold.
 async fn refused(store: &Embedded, path: &Path, error: Error) -> Refusal {
+    if error.code() == "not_unique" {
+        return Refusal::not_unique(&error);
+    }
     if !error.is_conflict() {
         return error.into();
     }

@@ -33,7 +33,10 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
 #[utoipa::path(
     post, path = "/api/stores/{org}/{store}/indexes", tag = "queries", operation_id = "ensure_index",
     security(("token" = ["entries:write"])), params(StorePath), request_body = openapi::IndexDefinition,
-    responses((status = 200, description = "How far the index has come.", body = openapi::Index))
+    responses(
+        (status = 200, description = "How far the index has come.", body = openapi::Index),
+        (status = 412, description = "Records have the same values, and the unique index is not there.", body = openapi::Refusal),
+    )
 )]
 pub(super) async fn ensure(call: Call) -> Result<Response, Refusal> {
     let definition: IndexDefinition = body(&call, "invalid_index")?;

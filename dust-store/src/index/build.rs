@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use dust_layer::{Engine, Isolation, Transaction};
-use dust_transport::error::Error;
+use dust_transport::error::{Error, ErrorKind};
 use dust_transport::model::DeviceId;
 use dust_transport::query::{IndexDefinition, IndexState, IndexStatus};
 
 use super::definition::{INDEXES_MAX, Index, Indexes, Progress};
-use super::{entry, field};
+use super::unique::Unique;
+use super::{entry, field, record};
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, of_read};
 use crate::history::pause;
@@ -34,6 +35,12 @@ pub(crate) enum Company {
 /// that are cut, unless these are full of NUL characters, which take two bytes.
 const BASE_BYTES_MAX: usize = 1024;
 
+/// A step of a build ends after about so many bytes of entries.
+const STEP_BYTES: usize = 4 << 20;
+
+/// How many pairs of records with the same values are named.
+const PAIRS_MAX: usize = 10;
+
 /// The device in whose name indexes change, which nobody sees: no op is written.
 const DEVICE: &str = "system:index";
 
@@ -50,19 +57,33 @@ pub(crate) enum IndexWork {
     Drop(IndexDefinition),
 }
 
+/// What a change of an index came to.
+#[derive(Debug, Default)]
+pub(crate) struct Indexed {
+    /// The definitions as they are from now on; `None` if nothing is changed.
+    pub(crate) changed: Option<Indexes>,
+    /// Why an index that was being built is removed.
+    pub(crate) given_up: Option<Error>,
+}
+
 impl IndexWork {
-    /// Does it in a draft, and gives the definitions as they then are; `None` if nothing is changed.
+    /// Does it in a draft.
     pub(crate) async fn evaluate<T: Transaction>(
         &self,
         draft: &mut Draft<'_, T>,
         indexes: &Indexes,
         company: Company,
-    ) -> Result<Option<Indexes>, Halt> {
+    ) -> Result<Indexed, Halt> {
         let mut all = indexes.all.clone();
+        let mut given_up = None;
         match self {
             Self::Define(definition) => {
-                if indexes.find(definition).is_some() {
-                    return Ok(None);
+                if let Some(found) = indexes.find(definition) {
+                    if found.definition != *definition {
+                        let detail = format!("the store has the index of {}: remove it first", found.definition);
+                        return Err(Refusal::invalid("index_differs", detail).into());
+                    }
+                    return Ok(Indexed::default());
                 }
                 if all.len() >= INDEXES_MAX {
                     let detail = format!("a store has at most {INDEXES_MAX} indexes");
@@ -77,26 +98,32 @@ impl IndexWork {
                 all.push(index);
             }
             Self::Build(definition) => {
-                let Some(index) = all.iter_mut().find(|index| index.definition == *definition) else {
-                    return Ok(None);
+                let Some(index) = all.iter_mut().find(|index| index.definition.is_same(definition)) else {
+                    return Ok(Indexed::default());
                 };
-                if !build(draft, index, company).await? {
-                    return Ok(None);
+                match build(draft, index, company).await? {
+                    Step::Nothing => return Ok(Indexed::default()),
+                    Step::Done => {}
+                    Step::NotUnique(pairs) => {
+                        given_up = Some(not_unique(&index.definition, &pairs));
+                        draft.clear_range(entry::range(&index.base));
+                        all.retain(|index| !index.definition.is_same(definition));
+                    }
                 }
             }
             Self::Rebuild(definition) => {
-                let Some(index) = all.iter_mut().find(|index| index.definition == *definition) else {
-                    return Ok(None);
+                let Some(index) = all.iter_mut().find(|index| index.definition.is_same(definition)) else {
+                    return Ok(Indexed::default());
                 };
                 draft.clear_range(entry::range(&index.base));
-                *index = define(draft, definition).await?;
+                *index = define(draft, &index.definition).await?;
             }
             Self::Drop(definition) => {
                 let Some(index) = indexes.find(definition) else {
-                    return Ok(None);
+                    return Ok(Indexed::default());
                 };
                 draft.clear_range(entry::range(&index.base));
-                all.retain(|index| index.definition != *definition);
+                all.retain(|index| !index.definition.is_same(definition));
             }
         }
         let key = draft.keys().indexes().to_vec();
@@ -106,7 +133,10 @@ impl IndexWork {
         } else {
             draft.set(key, changed.encode())?;
         }
-        Ok(Some(changed))
+        Ok(Indexed {
+            changed: Some(changed),
+            given_up,
+        })
     }
 }
 
@@ -117,12 +147,22 @@ async fn define<T: Transaction>(draft: &Draft<'_, T>, definition: &IndexDefiniti
     Ok(Index::new(draft.keys(), definition.clone(), until))
 }
 
+/// What a step of a build came to.
+enum Step {
+    /// The index is not being built.
+    Nothing,
+    Done,
+    /// Records have the same values: by their slugs.
+    NotUnique(Vec<(String, String)>),
+}
+
 /// Adds the entries of the next records. Those that writers have added meanwhile are the same.
-async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index, company: Company) -> Result<bool, Halt> {
+async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index, company: Company) -> Result<Step, Halt> {
     let Progress::Building { after, until, records } = &mut index.progress else {
-        return Ok(false);
+        return Ok(Step::Nothing);
     };
-    let (prefix, fields) = (index.definition.prefix(), index.definition.fields());
+    let definition = &index.definition;
+    let (prefix, fields) = (definition.prefix(), definition.fields());
     let scan = field::Scan {
         after: Some(after.as_str()).filter(|after| !after.is_empty()),
         until: until.as_deref(),
@@ -132,16 +172,56 @@ async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index, comp
         },
     };
     let scanned = field::scan(draft.transaction(), draft.keys(), prefix, fields, scan).await?;
+    let mut next = scanned.after;
+    let mut pairs = Vec::new();
     for (slug, values) in &scanned.records {
-        let key = entry::key(&index.base, values.iter().map(Vec::as_slice), slug);
-        draft.set_entry(key)?;
+        let record = if definition.is_covering() {
+            record::committed(draft.transaction(), draft.keys(), &format!("{prefix}/{slug}")).await?
+        } else {
+            Vec::new()
+        };
+        let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+        draft.set_entry(entry::key(&index.base, values.iter().copied(), slug), record)?;
+        if definition.is_unique() {
+            let unique = Unique {
+                definition,
+                base: &index.base,
+            };
+            pairs.extend(
+                unique
+                    .other(draft, &values, slug)
+                    .await?
+                    .map(|other| (other, slug.clone())),
+            );
+        }
+        *records += 1;
+        // Large records are no reason for a large transaction.
+        if draft.bytes() > STEP_BYTES || pairs.len() == PAIRS_MAX {
+            next = Some(slug.clone());
+            break;
+        }
     }
-    *records += scanned.records.len() as u64;
-    match scanned.after {
+    if !pairs.is_empty() {
+        return Ok(Step::NotUnique(pairs));
+    }
+    match next {
         Some(slug) => *after = slug,
         None => index.progress = Progress::Readable,
     }
-    Ok(true)
+    Ok(Step::Done)
+}
+
+/// Why a unique index is not built.
+fn not_unique(definition: &IndexDefinition, pairs: &[(String, String)]) -> Error {
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(one, other)| format!("`{one}` and `{other}`"))
+        .collect();
+    let detail = format!(
+        "the index of {definition} is not there, since records have the same values: {}",
+        pairs.join(", ")
+    );
+    Error::new(ErrorKind::Conflict, "not_unique", detail)
 }
 
 impl<E: Engine> Store<E> {

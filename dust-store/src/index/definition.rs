@@ -17,6 +17,9 @@ pub(super) const INDEXES_MAX: usize = 64;
 /// The format of the stored definitions.
 const FORMAT: u8 = 1;
 
+/// The format of definitions of which any has an option, which a version that does not know it must not lose.
+const FORMAT_OPTIONS: u8 = 2;
+
 /// One index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Index {
@@ -44,8 +47,24 @@ pub(super) enum Progress {
 pub(super) struct Collection {
     pub(super) prefix: Path,
     pub(super) fields: Vec<Path>,
-    /// What the entries of each begin with, and the places of its fields.
-    pub(super) indexes: Vec<(Vec<u8>, Vec<usize>)>,
+    pub(super) indexes: Vec<Kept>,
+}
+
+/// What a writer knows of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) definition: IndexDefinition,
+    /// What its entries begin with.
+    pub(super) base: Vec<u8>,
+    /// The places of its fields among those of the collection.
+    pub(super) places: Vec<usize>,
+}
+
+impl Collection {
+    /// Whether an index holds the records.
+    pub(super) fn is_covering(&self) -> bool {
+        self.indexes.iter().any(|kept| kept.definition.is_covering())
+    }
 }
 
 /// All indexes of a store.
@@ -152,13 +171,17 @@ impl Indexes {
                 })
             });
             let places = places.collect();
-            collection.indexes.push((index.base.clone(), places));
+            collection.indexes.push(Kept {
+                definition: index.definition.clone(),
+                base: index.base.clone(),
+                places,
+            });
         }
         Self { all, collections }
     }
 
     pub(super) fn find(&self, definition: &IndexDefinition) -> Option<&Index> {
-        self.all.iter().find(|index| index.definition == *definition)
+        self.all.iter().find(|index| index.definition.is_same(definition))
     }
 
     /// How each of them stands.
@@ -168,32 +191,55 @@ impl Indexes {
 
     /// Writes them: a format byte, then each index as JSON, which is rare enough to be legible.
     pub(super) fn encode(&self) -> Vec<u8> {
+        let has_options = |definition: &IndexDefinition| definition.is_covering() || definition.is_unique();
+        let format = if self.all.iter().any(|index| has_options(&index.definition)) {
+            FORMAT_OPTIONS
+        } else {
+            FORMAT
+        };
         let stored = self.all.iter().map(|index| {
-            let fields: Vec<_> = index.definition.fields().iter().map(Path::as_str).collect();
-            let mut stored = serde_json::json!({ "prefix": index.definition.prefix().as_str(), "fields": fields });
-            if let (Progress::Building { after, until, records }, Some(stored)) =
-                (&index.progress, stored.as_object_mut())
-            {
-                stored.insert("after".into(), after.as_str().into());
-                if let Some(until) = until {
-                    stored.insert("until".into(), until.as_str().into());
+            let definition = &index.definition;
+            let fields: Vec<_> = definition.fields().iter().map(Path::as_str).collect();
+            let mut stored = serde_json::json!({ "prefix": definition.prefix().as_str(), "fields": fields });
+            let mut with = |name: &str, value: serde_json::Value| {
+                if let Some(stored) = stored.as_object_mut() {
+                    stored.insert(name.into(), value);
                 }
-                stored.insert("records".into(), (*records).into());
+            };
+            if definition.is_covering() {
+                with("mapped", false.into());
+            }
+            if definition.is_unique() {
+                with("unique", true.into());
+            }
+            if let Progress::Building { after, until, records } = &index.progress {
+                with("after", after.as_str().into());
+                if let Some(until) = until {
+                    with("until", until.as_str().into());
+                }
+                with("records", (*records).into());
             }
             stored
         });
         let text = stored.collect::<serde_json::Value>().to_string();
-        [&[FORMAT], text.as_bytes()].concat()
+        [&[format], text.as_bytes()].concat()
     }
 
     fn decode(keys: &Keyspace, bytes: &[u8]) -> Option<Self> {
-        let stored = bytes.strip_prefix(&[FORMAT]);
+        let stored = bytes.strip_prefix(&[FORMAT]).or(bytes.strip_prefix(&[FORMAT_OPTIONS]));
         let stored: Option<Vec<serde_json::Value>> = stored.and_then(|json| serde_json::from_slice(json).ok());
         let index = |stored: &serde_json::Value| {
             let prefix = Path::parse(stored.get("prefix")?.as_str()?).ok()?;
             let fields = stored.get("fields")?.as_array()?.iter();
             let fields: Option<Vec<_>> = fields.map(|field| Path::parse(field.as_str()?).ok()).collect();
-            let mut index = Index::new(keys, IndexDefinition::new(prefix, fields?).ok()?, None);
+            let mut definition = IndexDefinition::new(prefix, fields?).ok()?;
+            if stored.get("mapped").is_some_and(|mapped| *mapped == false) {
+                definition = definition.covering();
+            }
+            if stored.get("unique").is_some_and(|unique| *unique == true) {
+                definition = definition.unique();
+            }
+            let mut index = Index::new(keys, definition, None);
             index.progress = match stored.get("after") {
                 None => Progress::Readable,
                 Some(after) => Progress::Building {
@@ -236,11 +282,20 @@ mod tests {
         let [collection] = &*indexes.collections else {
             panic!("one prefix")
         };
-        assert_eq!((collection.fields.len(), &collection.indexes[1].1), (3, &vec![1, 2, 0]));
+        assert_eq!(
+            (collection.fields.len(), &collection.indexes[1].places),
+            (3, &vec![1, 2, 0])
+        );
         let bytes = indexes.encode();
         assert_eq!(Indexes::decode(&keys, &bytes).unwrap(), indexes);
         for end in 0..bytes.len() {
             assert_eq!(Indexes::decode(&keys, &bytes[..end]), None);
         }
+        // Definitions without options are as the versions before options wrote them, and others are not for these.
+        assert_eq!(bytes[0], FORMAT);
+        let definition = index(&["email"]).definition.unique().covering();
+        let indexes = Indexes::new(vec![Index::new(&keys, definition, None)]);
+        assert_eq!(indexes.encode()[0], FORMAT_OPTIONS);
+        assert_eq!(Indexes::decode(&keys, &indexes.encode()).unwrap(), indexes);
     }
 }

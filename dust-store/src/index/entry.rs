@@ -1,7 +1,8 @@
 //! The keys of entries: `(FD, prefix, "i", index, n, v1 … vn, slug)`.
 //!
 //! The prefix is a Unicode string (tuple code `02`), so that it meets none of the byte strings that the store has at its
-//! place. The values and the slug are byte strings. An entry has no value: its key says it all.
+//! place. The values and the slug are byte strings. An entry has no value, since its key says it all; that of a covering
+//! index has the record ([`Covered`](crate::codec::Covered)).
 
 use std::ops::{Bound, Range};
 
@@ -77,6 +78,15 @@ fn after_element(bytes: &[u8]) -> Option<&[u8]> {
             None => return Some(rest),
         }
     }
+}
+
+/// The range of the entries that begin with these values.
+pub(super) fn range_of_equal(base: &[u8], values: &[&[u8]]) -> Range<Vec<u8>> {
+    let mut equal = base.to_vec();
+    for value in values {
+        pack_into(value, &mut equal);
+    }
+    range(&equal)
 }
 
 /// The range that a query reads.

@@ -11,9 +11,11 @@ mod entry;
 mod field;
 mod maintain;
 mod query;
+mod record;
+mod unique;
 mod value;
 mod verify;
 
-pub(crate) use build::{Company, IndexWork};
+pub(crate) use build::{Company, IndexWork, Indexed};
 pub(crate) use definition::{Cache, Indexes, undecodable};
 pub use verify::IndexReport;

@@ -10,7 +10,7 @@ use dust_transport::transport::Order;
 
 use super::build::no_index;
 use super::definition::{Indexes, Progress};
-use super::entry;
+use super::{entry, record};
 use crate::draft::{PAGE_PAIRS, read, successor};
 use crate::error::{Refusal, corrupt, of_read};
 use crate::store::{Store, entry as leaf_entry};
@@ -18,19 +18,22 @@ use crate::store::{Store, entry as leaf_entry};
 /// A page ends after about so many bytes of values.
 const PAGE_BYTES: usize = 8 << 20;
 
+/// How many entries that hold their records are read at once.
+const COVERED_PAIRS: usize = 64;
+
 impl<E: Engine> Store<E> {
     /// Reads one page as a transaction sees it: a range of the index, and the leaves of the records that it names.
     pub(crate) async fn query(&self, transaction: &E::Transaction, query: &IndexQuery) -> Result<QueryPage, Error> {
         query.check()?;
         let indexes = Indexes::read(transaction, &self.keys, &self.indexes, Isolation::Snapshot).await;
         let indexes = indexes.map_err(of_read)??;
-        let definition = &query.index;
-        let index = indexes.find(definition).ok_or_else(|| no_index(definition))?;
+        let index = indexes.find(&query.index).ok_or_else(|| no_index(&query.index))?;
+        let definition = &index.definition;
         if index.progress != Progress::Readable {
             let detail = format!("the index of {definition} is being built");
             return Err(Refusal::invalid("index_building", detail).into_error());
         }
-        let Range { start, end } = entry::range_of(&index.base, query)?;
+        let Range { mut start, mut end } = entry::range_of(&index.base, query)?;
         let mut page = QueryPage {
             records: Vec::new(),
             next: None,
@@ -39,31 +42,46 @@ impl<E: Engine> Store<E> {
             return Ok(page);
         }
         let (isolation, direction) = (Isolation::Snapshot, direction(query.order));
-        let range = RangeRead {
-            begin: &start,
-            end: &end,
-            // One more than needed shows whether there is a next page.
-            limit: query.limit + 1,
-            direction,
-            isolation,
-        };
-        let found = transaction.get_range(range).await.map_err(of_read)?;
         let mut bytes = 0;
-        let mut last: Option<&[u8]> = None;
-        for (key, _) in &found {
-            if page.records.len() == query.limit || bytes > PAGE_BYTES {
-                page.next = last.map(|last| entry::cursor(last, &index.base));
-                break;
+        let mut last: Option<Vec<u8>> = None;
+        loop {
+            // One more than needed shows whether there is a next page.
+            let wanted = query.limit + 1 - page.records.len();
+            let range = RangeRead {
+                begin: &start,
+                end: &end,
+                limit: if definition.is_covering() {
+                    wanted.min(COVERED_PAIRS)
+                } else {
+                    wanted
+                },
+                direction,
+                isolation,
+            };
+            let found = transaction.get_range(range).await.map_err(of_read)?;
+            for (key, value) in &found {
+                if page.records.len() == query.limit || bytes > PAGE_BYTES {
+                    page.next = last.map(|last| entry::cursor(&last, &index.base));
+                    return Ok(page);
+                }
+                last = Some(key.to_vec());
+                let slug = entry::slug(key, &index.base, definition.fields().len());
+                let slug = slug.ok_or_else(|| corrupt("a key among the entries of an index is none of them"))?;
+                let path = Path::parse(&format!("{}/{slug}", definition.prefix()))?;
+                let entries = if definition.is_covering() {
+                    record::entries(&path, value)?
+                } else {
+                    self.record(transaction, &path).await?
+                };
+                bytes += entries.iter().map(|entry| entry.value.json().len()).sum::<usize>();
+                page.records.push(FoundRecord { path, entries });
             }
-            last = Some(key);
-            let slug = entry::slug(key, &index.base, definition.fields().len());
-            let slug = slug.ok_or_else(|| corrupt("a key among the entries of an index is none of them"))?;
-            let path = Path::parse(&format!("{}/{slug}", definition.prefix()))?;
-            let entries = self.record(transaction, &path).await?;
-            bytes += entries.iter().map(|entry| entry.value.json().len()).sum::<usize>();
-            page.records.push(FoundRecord { path, entries });
+            match (&last, query.order) {
+                (Some(last), Order::Asc) if found.more() => start = successor(last),
+                (Some(last), Order::Desc) if found.more() => end.clone_from(last),
+                _ => return Ok(page),
+            }
         }
-        Ok(page)
     }
 
     /// The leaves below a path.

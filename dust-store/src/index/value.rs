@@ -34,6 +34,16 @@ pub(super) fn class(encoded: &[u8]) -> Option<u8> {
     encoded.first().copied()
 }
 
+/// Whether this is a value that is compared with others of its kind: neither null nor a list or a map.
+pub(super) fn is_comparable(encoded: &[u8]) -> bool {
+    class(encoded).is_some_and(|class| class != OTHER)
+}
+
+/// Whether this is the beginning of a string that is longer.
+pub(super) fn is_cut(encoded: &[u8]) -> bool {
+    class(encoded) == Some(TEXT) && encoded.len() > IndexQuery::TEXT_BYTES_MAX + 1
+}
+
 /// Encodes the JSON text of a leaf.
 pub(super) fn encode(json: &str) -> Vec<u8> {
     match json.as_bytes().first() {
@@ -175,6 +185,7 @@ mod tests {
         let most = IndexQuery::TEXT_BYTES_MAX;
         assert!(of(most - 1) < of(most) && of(most) < of(most + 1));
         assert_eq!(of(most + 1), of(most + 2));
+        assert!(!is_cut(&of(most)) && is_cut(&of(most + 1)) && !is_cut(&encode(&"9".repeat(2000))));
     }
 
     proptest! {

@@ -157,6 +157,10 @@ impl<E: Engine> Overlay<E> {
                     for op in &batch.ops {
                         reads.add_subtree(&self.store.keys, op.path.as_str());
                     }
+                    // Or in another record, which has the same values.
+                    if let Some(at) = error.conflict() {
+                        reads.add_leaf(&self.store.keys, at.path.as_str());
+                    }
                 });
                 self.note(&error);
                 Err(error)
@@ -175,7 +179,11 @@ impl<E: Engine> Overlay<E> {
         let verdict = evaluate_batch(&mut draft, batch, &[], &self.device, seq_before, now_ms).await;
         match verdict.map_err(of_halt)? {
             Verdict::Written { first, applied } => {
-                self.indexes.maintain(&mut draft).await.map_err(of_halt)?;
+                let maintained = self.indexes.maintain(&mut draft).await;
+                maintained.map_err(|halt| match halt {
+                    Halt::Refused(refusal) => refusal.of_batch(&batch.ops),
+                    halt @ Halt::Engine(_) => of_halt(halt),
+                })?;
                 draft.flush();
                 Ok(written(first, &applied))
             }

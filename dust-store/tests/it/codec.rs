@@ -1,6 +1,6 @@
 //! The stored values, byte by byte. Changing one of these needs a new format version.
 
-use dust_store::codec::{Blob, DecodeError, Head, Leaf, Record, Remembered, Reply};
+use dust_store::codec::{Blob, Covered, DecodeError, Head, Leaf, Record, Remembered, Reply};
 use dust_transport::model::{OpKind, ValueKind};
 use proptest::prelude::*;
 
@@ -19,6 +19,17 @@ fn values_are_these_bytes() {
     };
     assert_eq!(hex(&leaf.encode()), "0104ac02224475737422");
     assert_eq!(Leaf::decode(&leaf.encode()), Ok(leaf));
+
+    let covered = Covered {
+        leaves: vec![("a/b", leaf), ("t", leaf)],
+    };
+    let hex_leaf = "0a".to_owned() + "0104ac02224475737422";
+    assert_eq!(hex(&covered.encode()), format!("0103612f62{hex_leaf}0174{hex_leaf}"));
+    assert_eq!(Covered::decode(&covered.encode()), Ok(covered.clone()));
+    let (first, second) = (covered.leaves[0], covered.leaves[1]);
+    for leaves in [vec![], vec![second, first], vec![first, first], vec![("", leaf)]] {
+        assert_eq!(Covered::decode(&Covered { leaves }.encode()), Err(DecodeError::Shape));
+    }
 
     let record = Record {
         kind: OpKind::Merge,
@@ -160,6 +171,9 @@ proptest! {
         }
         if let Ok(leaf) = Leaf::decode(&bytes) {
             prop_assert_eq!(&leaf.encode(), &bytes);
+        }
+        if let Ok(covered) = Covered::decode(&bytes) {
+            prop_assert_eq!(&covered.encode(), &bytes);
         }
         if let Ok(record) = Record::decode(&bytes) {
             prop_assert_eq!(&record.encode(), &bytes);

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use dust_layer::{Faults, Memory, disk};
+use dust_layer::{Faults, Limits, Memory, disk};
 use dust_store::{Database, Embedded, Options};
+use dust_transport::error::ErrorKind;
 use dust_transport::model::{Batch, Op, Path, Seq, Value};
 use dust_transport::query::{IndexDefinition, IndexQuery, IndexState};
 use dust_transport::transport::{Order, Transport};
@@ -153,8 +154,31 @@ async fn assert_right(store: &Embedded) {
             let all = IndexQuery::new(status.definition.clone()).limit(1000);
             assert_eq!(queried(store, &all).await, filtered(store, &all).await, "{all}");
             assert_eq!(report.records, scanned(store, &status.definition).await.len() as u64);
+            assert!(!status.definition.is_unique() || !has_duplicates(store, &status.definition).await);
         }
     }
+}
+
+/// Whether two records have the same values, none of them null, a list or a map.
+async fn has_duplicates(store: &Embedded, index: &IndexDefinition) -> bool {
+    let records = scanned(store, index).await;
+    let comparable: Vec<_> = records
+        .iter()
+        .map(|(_, fields)| fields)
+        .filter(|fields| fields.iter().all(|field| (1..4).contains(&rank(field))))
+        .collect();
+    let is_same = |left: &[Field], right: &[Field]| {
+        let mut pairs = left.iter().zip(right);
+        pairs.all(|(left, right)| compare(left, right) == Ordering::Equal)
+    };
+    let mut rest = &comparable[..];
+    while let Some((first, others)) = rest.split_first() {
+        if others.iter().any(|other| is_same(first, other)) {
+            return true;
+        }
+        rest = others;
+    }
+    false
 }
 
 fn indexes() -> Vec<IndexDefinition> {
@@ -162,8 +186,11 @@ fn indexes() -> Vec<IndexDefinition> {
         index("r", &["v"]),
         index("r", &["v", "w"]),
         index("r", &["w/x", "v"]),
-        index("p/q", &["v"]),
+        index("p/q", &["v"]).covering(),
         index("r/a", &["x"]),
+        index("r", &["w"]).covering(),
+        index("r", &["w", "v"]).unique(),
+        index("p", &["v"]).unique().covering(),
     ]
 }
 
@@ -229,11 +256,11 @@ fn step() -> impl Strategy<Value = Step> {
     let ops = prop::collection::vec((prop::sample::select(&PATHS[..]), change), 1..4);
     prop_oneof![
         8 => ops.prop_map(Step::Write),
-        3 => (0..5_usize).prop_map(Step::Ensure),
-        1 => (0..5_usize).prop_map(Step::Drop),
-        1 => (0..5_usize).prop_map(Step::Rebuild),
+        3 => (0..8_usize).prop_map(Step::Ensure),
+        1 => (0..8_usize).prop_map(Step::Drop),
+        1 => (0..8_usize).prop_map(Step::Rebuild),
         1 => (0..20_u64).prop_map(Step::Rollback),
-        4 => (0..5_usize, prop::collection::vec(scalar(), 0..3), scalar(), scalar(), any::<bool>())
+        4 => (0..8_usize, prop::collection::vec(scalar(), 0..3), scalar(), scalar(), any::<bool>())
             .prop_map(|(of, equals, lower, upper, is_reverse)| Step::Query(of, equals, lower, upper, is_reverse)),
     ]
 }
@@ -242,7 +269,43 @@ fn of_json(json: &Json) -> Value {
     Value::from_json(&json.to_string()).unwrap()
 }
 
-async fn take(store: &Embedded, step: Step) {
+/// Builds an index; false if that it is unique is not so, and it is not there.
+async fn is_built(store: &Embedded, index: &IndexDefinition) -> bool {
+    loop {
+        match store.ensure_index(index).await {
+            Ok(status) if status.state == IndexState::Readable => return true,
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "not_unique"));
+                assert!(index.is_unique() && has_duplicates(store, index).await, "{error}");
+                let listed = store.indexes().await.unwrap();
+                assert!(listed.iter().all(|status| !status.definition.is_same(index)));
+                return false;
+            }
+        }
+    }
+}
+
+/// What a refused batch would have made of the store has two records with the same values.
+async fn assert_rightly_refused(database: &Database<Memory>, batch: Batch) {
+    let name = format!("acme/copy-{}", database.stores().await.unwrap().len());
+    let copy = database.copy("acme/site", &name).await.unwrap();
+    let uniques: Vec<_> = indexes().into_iter().filter(IndexDefinition::is_unique).collect();
+    let mut dropped = Vec::new();
+    for unique in uniques {
+        if copy.drop_index(&unique).await.unwrap() {
+            dropped.push(unique);
+        }
+    }
+    copy.write(batch).await.unwrap();
+    let mut is_right = false;
+    for unique in &dropped {
+        is_right |= has_duplicates(&copy, unique).await;
+    }
+    assert!(is_right, "a write was refused for nothing");
+}
+
+async fn take(database: &Database<Memory>, store: &Embedded, step: Step) {
     let indexes = indexes();
     match step {
         Step::Write(changes) => {
@@ -253,16 +316,22 @@ async fn take(store: &Embedded, step: Step) {
                 Change::Increment => Op::increment(path(at), 1),
                 Change::Add => Op::add(path(at), 1),
             });
+            let batch = Batch::new(ops);
             // A refused batch must leave the entries alone, too.
-            let _ = store.write(Batch::new(ops)).await;
+            match store.write(batch.clone()).await {
+                Err(error) if error.code() == "not_unique" => assert_rightly_refused(database, batch).await,
+                _ => {}
+            }
         }
-        Step::Ensure(of) => build(store, &indexes[of]).await,
+        Step::Ensure(of) => drop(is_built(store, &indexes[of]).await),
         Step::Drop(of) => drop(store.drop_index(&indexes[of]).await.unwrap()),
         Step::Rebuild(of) => drop(store.rebuild_index(&indexes[of]).await),
         Step::Rollback(to) => drop(store.rollback_store(Seq(to)).await),
         Step::Query(of, equals, lower, upper, is_reverse) => {
             let index = indexes[of].clone();
-            build(store, &index).await;
+            if !is_built(store, &index).await {
+                return;
+            }
             let order = if is_reverse { Order::Desc } else { Order::Asc };
             let mut query = IndexQuery::new(index)
                 .equals(equals.iter().map(of_json))
@@ -292,9 +361,10 @@ proptest! {
     fn queries_are_filters_over_all_records(steps in prop::collection::vec(step(), 1..20)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let store = Embedded::memory();
+            let database = Database::memory();
+            let store = database.store("acme/site").await.unwrap();
             for step in steps {
-                take(&store, step).await;
+                take(&database, &store, step).await;
                 assert_right(&store).await;
             }
         });
@@ -433,7 +503,12 @@ async fn writers_on_two_nodes_cross_two_builds() {
 /// A disk that fails at any of the syncs of a build: reopened, the index is as far as its definition says, and goes on.
 #[tokio::test]
 async fn a_build_that_is_cut_at_any_step_goes_on() {
-    let index = index("r", &["v", "w"]);
+    for index in [index("r", &["v", "w"]), index("r", &["w"]).unique().covering()] {
+        cut_at_any_step(&index).await;
+    }
+}
+
+async fn cut_at_any_step(index: &IndexDefinition) {
     let mut cuts = 0;
     for sync in 1.. {
         let folder = tempfile::tempdir().unwrap();
@@ -444,7 +519,7 @@ async fn a_build_that_is_cut_at_any_step_goes_on() {
         fill(&store, 600).await;
         faults.fail_sync(sync);
         let ended = loop {
-            match store.ensure_index(&index).await {
+            match store.ensure_index(index).await {
                 Ok(status) if status.state == IndexState::Readable => break true,
                 Ok(_) => {}
                 Err(_) => break false,
@@ -456,8 +531,10 @@ async fn a_build_that_is_cut_at_any_step_goes_on() {
         store.write(Op::set(path("r/00001/v"), 99).into()).await.unwrap();
         store.write(Op::delete(path("r/00599")).into()).await.unwrap();
         assert_right(&store).await;
-        build(&store, &index).await;
+        build(&store, index).await;
         assert_right(&store).await;
+        let taken = Op::set(path("r/00002/w"), "1");
+        assert_eq!(store.write(taken.into()).await.is_err(), index.is_unique());
         if ended {
             break;
         }
@@ -536,4 +613,211 @@ async fn copies_have_the_indexes() {
     copy.write(Op::set(path("r/b/v"), 0).into()).await.unwrap();
     assert_eq!(queried(&copy, &IndexQuery::new(index("r", &["v"]))).await, ["b", "a"]);
     assert_right(&copy).await;
+}
+
+/// Nobody but one has a value, whichever node it comes through; and the others are told who has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_writers_gets_a_unique_value() {
+    let engine = Memory::new();
+    let nodes = [Database::on(engine.clone()), Database::on(engine)];
+    let mut stores = Vec::new();
+    for node in &nodes {
+        stores.push(node.store("acme/site").await.unwrap());
+    }
+    let index = index("users", &["email"]).unique();
+    build(&stores[0], &index).await;
+    for round in 0..20 {
+        let writes = (0..8_usize).map(|writer| {
+            let store = stores[writer % 2].clone();
+            let op = Op::set(path(&format!("users/{round}-{writer}/email")), round);
+            tokio::spawn(async move { store.write(op.into()).await })
+        });
+        let mut refused = Vec::new();
+        for write in writes.collect::<Vec<_>>() {
+            refused.extend(write.await.unwrap().err());
+        }
+        assert_eq!(refused.len(), 7);
+        let found = stores[1]
+            .query(&IndexQuery::new(index.clone()).equals([round.into()]))
+            .await
+            .unwrap();
+        let [winner] = &*found.records else { panic!("{found:?}") };
+        for error in refused {
+            assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "not_unique"));
+            let at = error.conflict().unwrap();
+            assert_eq!(
+                (&at.path, at.current),
+                (&winner.path.child("email").unwrap(), Some(winner.entries[0].revision))
+            );
+            assert!(error.detail().contains(winner.path.as_str()), "{error}");
+            assert!(error.detail().contains("users by email (unique)"), "{error}");
+        }
+    }
+    assert_right(&stores[0]).await;
+}
+
+#[tokio::test]
+async fn unique_values_are_compared_as_a_batch_leaves_them() {
+    let store = Embedded::memory();
+    let index = index("r", &["v"]).unique();
+    build(&store, &index).await;
+    let set = |at: &str, value: Value| Op::set(path(at), value);
+    let long = |end: &str| Value::from("x".repeat(600) + end);
+    // What is null, absent, a list or a map is like nothing else.
+    for slug in ["n1", "n2"] {
+        for value in ["null", "[1]", "{\"a\":1}"] {
+            store
+                .write(set(&format!("r/{slug}/v"), crate::json(value)).into())
+                .await
+                .unwrap();
+        }
+        store
+            .write(Op::set(path(&format!("r/{slug}x/other")), 1).into())
+            .await
+            .unwrap();
+    }
+    store.write(set("r/a/v", 1.into()).into()).await.unwrap();
+    store.write(set("r/b/v", 2.into()).into()).await.unwrap();
+    let head = store.head().await.unwrap();
+    // Two records exchange their values in one batch, and a value moves on.
+    store
+        .write(Batch::new([set("r/a/v", 2.into()), set("r/b/v", 1.into())]))
+        .await
+        .unwrap();
+    store
+        .write(Batch::new([Op::delete(path("r/b")), set("r/c/v", 1.into())]))
+        .await
+        .unwrap();
+    let refused = Batch::new([set("r/d/v", 2.into()), set("r/e/v", 9.into()), set("r/d/w", 1.into())]);
+    let refused = store.write(refused).await.unwrap_err();
+    let at = refused.conflict().unwrap();
+    assert_eq!((at.op_index, at.path.as_str()), (2, "r/a/v"));
+    // A number is the same however it is written.
+    let worth = set("r/d/v", crate::json("2.0"));
+    assert_eq!(store.write(worth.into()).await.unwrap_err().code(), "not_unique");
+    // Strings are compared to their end, though the index has only their beginning.
+    store.write(set("r/long1/v", long("a")).into()).await.unwrap();
+    store.write(set("r/long2/v", long("b")).into()).await.unwrap();
+    let again = set("r/long2/v", long("a"));
+    assert_eq!(store.write(again.into()).await.unwrap_err().code(), "not_unique");
+    store.write(set("r/long1/v", long("c")).into()).await.unwrap();
+    store.write(set("r/long2/v", long("a")).into()).await.unwrap();
+    assert_clean(&store).await;
+
+    // What was there before the index may not be brought back.
+    assert!(store.drop_index(&index).await.unwrap());
+    store.write(set("r/f/v", 2.into()).into()).await.unwrap();
+    let twice = store.head().await.unwrap();
+    let refused = store.ensure_index(&index).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, "not_unique"));
+    assert!(refused.detail().contains("`a` and `f`"), "{refused}");
+    assert!(store.indexes().await.unwrap().is_empty());
+    store.write(Op::delete(path("r/f")).into()).await.unwrap();
+    build(&store, &index).await;
+    assert_eq!(store.rollback_store(twice).await.unwrap_err().code(), "not_unique");
+    store.rollback_store(head).await.unwrap();
+    assert_right(&store).await;
+}
+
+#[tokio::test]
+async fn an_index_is_there_with_its_options_or_not_at_all() {
+    let store = Embedded::memory();
+    let plain = index("r", &["v"]);
+    build(&store, &plain).await;
+    for other in [plain.clone().covering(), plain.clone().unique()] {
+        let refused = store.ensure_index(&other).await.unwrap_err();
+        assert_eq!(
+            (refused.kind(), refused.code()),
+            (ErrorKind::InvalidParams, "index_differs")
+        );
+    }
+    let covering = plain.clone().covering();
+    assert!(store.drop_index(&covering).await.unwrap());
+    build(&store, &covering).await;
+    store
+        .write(Op::set(path("r/a"), crate::json(r#"{"v":1,"w":{"x":2}}"#)).into())
+        .await
+        .unwrap();
+    store.write(Op::set(path("r/a/w/x"), 3).into()).await.unwrap();
+    // By whichever definition it is asked for.
+    for asked in [plain, covering.clone()] {
+        let page = store.query(&IndexQuery::new(asked)).await.unwrap();
+        assert_eq!(page.records[0].entries, leaves(&store).await);
+    }
+    let status = store.rebuild_index(&covering).await.unwrap();
+    assert_eq!((status.definition, status.state), (covering, IndexState::Readable));
+    assert_right(&store).await;
+}
+
+/// An entry of a covering index is one value of the engine.
+#[tokio::test]
+async fn a_record_too_large_for_an_entry_is_refused() {
+    let limits = Limits {
+        value_bytes_max: 2000,
+        ..Limits::default()
+    };
+    let store = Database::on(Memory::with_limits(limits))
+        .store("acme/site")
+        .await
+        .unwrap();
+    let covering = index("r", &["v"]).covering();
+    // An op of the log is one value, too.
+    let record = |slug: &str, count: usize| {
+        let set = |field: String, value: Value| Op::set(path(&format!("r/{slug}/{field}")), value);
+        let fields = (0..count).map(|field| set(field.to_string(), "x".repeat(100).into()));
+        Batch::new(fields.chain([set("v".to_owned(), 1.into())]))
+    };
+    store.write(record("large", 30)).await.unwrap();
+    let refused = store.ensure_index(&covering).await.unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (ErrorKind::InvalidParams, "payload_too_large")
+    );
+    assert!(refused.detail().contains("covering index"), "{refused}");
+    assert_eq!(
+        store.indexes().await.unwrap()[0].state,
+        IndexState::Building { records: 0 }
+    );
+    store.write(Op::delete(path("r/large")).into()).await.unwrap();
+    build(&store, &covering).await;
+    store.write(record("a", 15)).await.unwrap();
+    let refused = store.write(record("b", 30)).await.unwrap_err();
+    assert_eq!(refused.code(), "payload_too_large");
+    assert_right(&store).await;
+}
+
+/// More than one read of the index, in both directions, and cursors between them.
+#[tokio::test]
+async fn pages_of_a_covering_index_follow_each_other() {
+    let store = Embedded::memory();
+    fill(&store, 400).await;
+    let covering = index("r", &["v", "w"]).covering();
+    build(&store, &covering).await;
+    for order in [Order::Asc, Order::Desc] {
+        for limit in [1000, 130, 64, 63] {
+            let all = IndexQuery::new(covering.clone()).order(order).limit(limit);
+            assert_eq!(queried(&store, &all).await, filtered(&store, &all).await);
+        }
+    }
+    assert_right(&store).await;
+}
+
+/// A transaction is told of a value that is taken at the write; one that is taken before its commit is a conflict.
+#[tokio::test]
+async fn transactions_keep_unique_values() {
+    let store = Embedded::memory();
+    let email = |slug: &str, value: i32| Op::set(path(&format!("users/{slug}/email")), value);
+    build(&store, &index("users", &["email"]).unique()).await;
+    store.write(email("ada", 1).into()).await.unwrap();
+    let transaction = store.transaction(0).await.unwrap();
+    let refused = transaction.write(email("bo", 1).into()).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.conflict().unwrap().op_index),
+        ("not_unique", 0)
+    );
+    transaction.write(email("bo", 2).into()).await.unwrap();
+    store.write(email("cy", 2).into()).await.unwrap();
+    let conflict = transaction.commit().await.unwrap_err();
+    assert_eq!(conflict.code(), dust_transport::transport::TRANSACTION_CONFLICT);
+    assert_right(&store).await;
 }

@@ -67,6 +67,12 @@ impl Http {
     }
 
     pub(super) async fn ensure_one_index(&self, definition: &IndexDefinition) -> Result<IndexStatus, Error> {
+        self.needs_queries().await?;
+        let has_options = definition.is_covering() || definition.is_unique();
+        if has_options && !self.extensions().await.contains(Extension::IndexOptions) {
+            let detail = "this server has no unique and no covering indexes";
+            return Err(Error::new(ErrorKind::NotSupported, "not_supported", detail));
+        }
         read(&self.change_index(Method::POST, definition).await?)
     }
 

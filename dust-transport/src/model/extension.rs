@@ -16,6 +16,8 @@ use std::fmt;
 pub enum Extension {
     /// `if_absent` counts in the ops of a batch.
     AbsentInBatches,
+    /// Indexes may be unique, and may hold their records; this needs no header.
+    IndexOptions,
     /// An op id is committed once; this needs no header.
     OpIds,
     /// There are indexes and queries, at routes of their own; this needs no header.
@@ -46,8 +48,9 @@ impl Extension {
     pub const HEADER: &'static str = "dust-extensions";
 
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AbsentInBatches,
+        Self::IndexOptions,
         Self::OpIds,
         Self::Queries,
         Self::SubtreePreconditions,
@@ -59,6 +62,7 @@ impl Extension {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AbsentInBatches => "absent_in_batches",
+            Self::IndexOptions => "index_options",
             Self::OpIds => "op_ids",
             Self::Queries => "queries",
             Self::SubtreePreconditions => "subtree_preconditions",
@@ -79,13 +83,14 @@ impl Extension {
             Self::SubtreePreconditions => 4,
             Self::ValueOps => 8,
             Self::Queries => 16,
+            Self::IndexOptions => 32,
         }
     }
 }
 
 impl Extensions {
     /// Every extension.
-    pub const ALL: Self = Self(31);
+    pub const ALL: Self = Self(63);
 
     /// Reads names that are separated by commas; an unknown one is the error.
     ///

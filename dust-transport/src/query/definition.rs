@@ -9,35 +9,75 @@ use crate::model::Path;
 
 /// The definition of an index: the records below a prefix, by the values at some paths below each of them.
 ///
-/// Two definitions of one prefix and the same fields in the same order are one index.
+/// Two definitions of one prefix and the same fields in the same order are one index ([`is_same`](Self::is_same)), whatever
+/// else they say of it.
 ///
 /// ```
 /// use dust_transport::query::IndexDefinition;
 ///
 /// let index = IndexDefinition::new("users".parse()?, ["department".parse()?, "address/city".parse()?])?;
 /// assert_eq!(index.to_string(), "users by department, address/city");
+/// let covering = index.clone().covering();
+/// assert_eq!(covering.to_string(), "users by department, address/city (covering)");
+/// assert!(covering.is_same(&index) && covering != index);
 /// let none = IndexDefinition::new("users".parse()?, []).unwrap_err();
 /// assert_eq!(none.code(), "invalid_index");
 /// # Ok::<(), dust_transport::error::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
+#[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct IndexDefinition {
     prefix: Path,
     fields: Vec<Path>,
+    covering: bool,
+    unique: bool,
 }
 
-#[derive(Deserialize)]
+/// The form on the wire.
+#[derive(Clone, Serialize, Deserialize)]
 struct Unchecked {
     prefix: Path,
     fields: Vec<Path>,
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    mapped: bool,
+    #[serde(default, skip_serializing_if = "is_no")]
+    unique: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 impl TryFrom<Unchecked> for IndexDefinition {
     type Error = Error;
 
     fn try_from(given: Unchecked) -> Result<Self, Error> {
-        Self::new(given.prefix, given.fields)
+        Ok(Self {
+            covering: !given.mapped,
+            unique: given.unique,
+            ..Self::new(given.prefix, given.fields)?
+        })
+    }
+}
+
+impl From<IndexDefinition> for Unchecked {
+    fn from(definition: IndexDefinition) -> Self {
+        Self {
+            prefix: definition.prefix,
+            fields: definition.fields,
+            mapped: !definition.covering,
+            unique: definition.unique,
+        }
     }
 }
 
@@ -63,7 +103,41 @@ impl IndexDefinition {
         if fields.iter().enumerate().any(is_repeated) {
             return refuse("a field is in an index once");
         }
-        Ok(Self { prefix, fields })
+        Ok(Self {
+            prefix,
+            fields,
+            covering: false,
+            unique: false,
+        })
+    }
+
+    /// The same, whose entries hold the records (`mapped = false`): a query reads one range and nothing else.
+    ///
+    /// Every write of any leaf of a record writes its entry anew, whole, so a write costs a read and a write of the record
+    /// more. An entry is one value of the engine; a record that is larger than the engine takes (100 kB on `FoundationDB`,
+    /// 256 MiB elsewhere) is refused with `payload_too_large`.
+    #[must_use]
+    pub fn covering(mut self) -> Self {
+        self.covering = true;
+        self
+    }
+
+    /// The same, in which no two records have the same values: a write that would make two is refused with `not_unique`.
+    ///
+    /// A record of which one of the fields is null, absent, a list or a map is not compared, as in SQL. Numbers are compared
+    /// by what they are worth, strings to their end.
+    ///
+    /// ```
+    /// use dust_transport::query::IndexDefinition;
+    ///
+    /// let by_email = IndexDefinition::new("users".parse()?, ["email".parse()?])?.unique();
+    /// assert_eq!(by_email.to_string(), "users by email (unique)");
+    /// # Ok::<(), dust_transport::error::Error>(())
+    /// ```
+    #[must_use]
+    pub fn unique(mut self) -> Self {
+        self.unique = true;
+        self
     }
 
     /// What the records lie below.
@@ -77,6 +151,24 @@ impl IndexDefinition {
     pub fn fields(&self) -> &[Path] {
         &self.fields
     }
+
+    /// Whether its entries hold the records.
+    #[must_use]
+    pub fn is_covering(&self) -> bool {
+        self.covering
+    }
+
+    /// Whether no two records have the same values.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        self.unique
+    }
+
+    /// Whether both are one index: of the same prefix and fields. A store has one of them at a time.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.prefix == other.prefix && self.fields == other.fields
+    }
 }
 
 impl fmt::Display for IndexDefinition {
@@ -85,7 +177,12 @@ impl fmt::Display for IndexDefinition {
         for (at, field) in self.fields.iter().enumerate() {
             write!(f, "{}{field}", if at == 0 { "" } else { ", " })?;
         }
-        Ok(())
+        match (self.unique, self.covering) {
+            (false, false) => Ok(()),
+            (true, false) => f.write_str(" (unique)"),
+            (false, true) => f.write_str(" (covering)"),
+            (true, true) => f.write_str(" (unique, covering)"),
+        }
     }
 }
 

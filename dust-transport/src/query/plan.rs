@@ -27,7 +27,8 @@ pub struct Conditions {
     pub order: Option<(Path, Order)>,
 }
 
-/// Finds the index that answers a query by one range: the one with the fewest fields, of several the first.
+/// Finds the index that answers a query by one range: the one with the fewest fields, of several one that holds the records,
+/// else the first.
 ///
 /// It begins with the fields of `equals`, in any order; the field of the range, or else of the order, comes right after them.
 ///
@@ -62,7 +63,7 @@ pub fn plan<'d>(
     let found = definitions
         .into_iter()
         .filter(serves)
-        .min_by_key(|index| index.fields().len());
+        .min_by_key(|index| (index.fields().len(), !index.is_covering()));
     let Some(index) = found else {
         let names: Vec<_> = wanted.iter().map(Path::as_str).collect();
         let mut detail = format!("no index of `{prefix}` serves the query");

@@ -2,7 +2,7 @@
 
 use super::probe::{Probe, delete, json, path, set, within};
 use crate::error::Error;
-use crate::error::ErrorKind::{InvalidParams, NotSupported};
+use crate::error::ErrorKind::{Conflict, InvalidParams, NotSupported};
 use crate::model::{Batch, Op, Precondition, Seq, Value};
 use crate::query::{Cursor, IndexDefinition, IndexQuery, IndexState, QueryPage};
 use crate::transport::{Order, Transport};
@@ -19,7 +19,10 @@ impl Probe<'_> {
 
     /// Defines an index and builds it to its end.
     async fn index(self, prefix: &str, fields: &[&str]) -> IndexDefinition {
-        let index = index(prefix, fields);
+        self.build(index(prefix, fields)).await
+    }
+
+    async fn build(self, index: IndexDefinition) -> IndexDefinition {
         loop {
             let status = within("ensure_index", self.0.ensure_index(&index)).await;
             let status = status.unwrap_or_else(|error| panic!("{index}: {error}"));
@@ -249,6 +252,98 @@ pub async fn indexes_come_and_go(transport: &dyn Transport) {
     store.write([delete("r/a"), set("r/c/v", "1")]).await;
     store.index("r", &["v"]).await;
     assert_eq!(store.slugs(query).await, ["c"]);
+}
+
+/// An index whose entries hold the records gives them as they are, whatever of them is written.
+pub async fn covering_indexes_give_whole_records(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if !store.has_queries() {
+        return;
+    }
+    store.set("r/a", r#"{"v":1,"w":{"x":"old"}}"#).await;
+    let index = store.build(index("r", &["v"]).covering()).await;
+    let all = || IndexQuery::new(index.clone());
+    store
+        .write([
+            set("r/a/w/x", r#""new""#),
+            set("r/b", r#"{"v":0}"#),
+            set("r/b/at", "1.5"),
+        ])
+        .await;
+    let page = store.page(&all()).await;
+    assert_eq!(page.records.len(), 2);
+    let found: Vec<_> = page.records.into_iter().flat_map(|record| record.entries).collect();
+    let mut expected = Vec::new();
+    for at in ["r/b/at", "r/b/v", "r/a/v", "r/a/w/x"] {
+        expected.extend(store.entry(at).await);
+    }
+    assert_eq!(found, expected);
+    store.write([delete("r/b/at"), delete("r/b/v")]).await;
+    assert_eq!(store.slugs(all()).await, ["a"]);
+}
+
+/// What would give two records the same values in a unique index is not written.
+pub async fn unique_values_are_of_one_record(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if !store.has_queries() {
+        return;
+    }
+    store.build(index("users", &["email"]).unique()).await;
+    let ada = store.set("users/ada/email", r#""a@b""#).await;
+    let refused = |error: Error, op_index: usize| {
+        let at = error.conflict().map(|at| (at.op_index, at.path.as_str(), at.current));
+        assert_eq!((error.kind(), error.code()), (Conflict, "not_unique"), "{error:?}");
+        assert_eq!(at, Some((op_index, "users/ada/email", Some(ada))), "{error:?}");
+        assert!(error.detail().contains("users/ada"), "{error:?}");
+    };
+    refused(store.refused_batch(set("users/bo/email", r#""a@b""#).into()).await, 0);
+    refused(
+        store.refused_batch(set("users/bo", r#"{"email":"a@b"}"#).into()).await,
+        0,
+    );
+    let batch = [set("other", "1"), set("users/bo/email", r#""a@b""#)];
+    refused(store.refused_batch(Batch::new(batch)).await, 1);
+    store.assert_absent("users/bo").await;
+    store.set("users/ada/email", r#""a@b""#).await;
+    store
+        .write([set("users/bo/email", "null"), set("users/cy/email", "null")])
+        .await;
+    store
+        .write([delete("users/ada"), set("users/bo/email", r#""a@b""#)])
+        .await;
+    let writes = (0..4).map(|n| Batch::one(set(&format!("users/{n}/email"), "7")));
+    let written = store.race(writes.collect()).await;
+    assert_eq!(written.iter().filter(|written| written.is_ok()).count(), 1);
+}
+
+/// Where records have the same values, a unique index of them is refused and not there.
+pub async fn duplicates_are_no_unique_index(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if !store.has_queries() {
+        return;
+    }
+    store
+        .write([set("users/ada/email", "1"), set("users/bo/email", "1")])
+        .await;
+    let unique = index("users", &["email"]).unique();
+    let refused = within("ensure_index", transport.ensure_index(&unique)).await;
+    let refused = refused.expect_err("two records have the same values");
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (Conflict, "not_unique"),
+        "{refused:?}"
+    );
+    let names_both = ["ada", "bo"].iter().all(|slug| refused.detail().contains(slug));
+    assert!(names_both, "{refused:?}");
+    assert_eq!(within("indexes", transport.indexes()).await.expect("the indexes"), []);
+    store.set("users/bo/email", "2").await;
+    store.build(unique.clone()).await;
+    let plain = index("users", &["email"]);
+    let other = within("ensure_index", transport.ensure_index(&plain)).await;
+    assert_eq!(
+        other.map_err(|error| error.code().to_owned()),
+        Err("index_differs".to_owned())
+    );
 }
 
 /// Without queries, all that belongs to them is refused.

@@ -83,6 +83,8 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     ///   `increment_requires_number_value`, `add_requires_value` and `remove_requires_value` for a value that does not fit
     ///   the op; the codes of `PathError` for a key that is no segment; a code of the store's choice for an increment of
     ///   what is no number.
+    /// * `Conflict` with `not_unique` where two records would have the same values in a unique index; the path is that of the
+    ///   first field of the index in the other record, and the op the last that touches the record.
     /// * `InvalidParams`: `payload_too_large` for a file that is beyond the store's limit.
     /// * `NotSupported` for files without `Capabilities::files`; for the ops on leases, and fences, without
     ///   `Capabilities::leases`; for a subtree precondition without `Capabilities::subtree_preconditions`, but for those that
@@ -135,9 +137,12 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// From its definition on every write keeps its entries, by whomever and through whatever it comes. What has been built
     /// stays: another caller goes on, also after a restart. Two at once build it together.
     ///
+    /// Of a unique index the build fails where two records have the same values; then the index is gone again.
+    ///
     /// # Errors
-    /// `InvalidParams` with `too_many_indexes` where the store has as many as it takes; `NotSupported` without
-    /// `Capabilities::queries`.
+    /// `InvalidParams`: `too_many_indexes` where the store has as many as it takes, `index_differs` where it has the index
+    /// with other options, which has to be removed first. `Conflict` with `not_unique` and the records in the text.
+    /// `NotSupported` without `Capabilities::queries`.
     fn ensure_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<IndexStatus, Error>> {
         let _ = definition;
         Box::pin(std::future::ready(Err(no_queries())))

@@ -96,6 +96,20 @@ async fn a_refusal_keeps_its_code_and_a_lost_answer_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn options_of_an_index_are_for_servers_that_know_them() {
+    let (server, store) = serving([]).await;
+    for definition in [index().covering(), index().unique()] {
+        let error = assert_error(
+            store.ensure_index(&definition).await,
+            ErrorKind::NotSupported,
+            "not_supported",
+        );
+        assert_eq!(error.detail(), "this server has no unique and no covering indexes");
+    }
+    assert_eq!(server.lines(), [ASK]);
+}
+
+#[tokio::test]
 async fn a_server_without_queries_is_not_asked_for_any() {
     let server = Server::start([]).await;
     let store = http(&server.base_url);

@@ -14,6 +14,12 @@ pub(in crate::http) struct IndexDefinition {
     /// The paths of the fields below a record, in the order of the index; each once.
     #[schema(min_items = 1, max_items = 8)]
     fields: Vec<String>,
+    /// False for an index whose entries hold the records, so that a query reads nothing else.
+    #[schema(nullable = false)]
+    mapped: Option<bool>,
+    /// Whether no two records have the same values.
+    #[schema(nullable = false)]
+    unique: Option<bool>,
 }
 
 /// An index, and how far it has come.
@@ -22,6 +28,12 @@ pub(in crate::http) struct IndexDefinition {
 pub(in crate::http) struct Index {
     prefix: String,
     fields: Vec<String>,
+    /// False for an index whose entries hold the records, so that a query reads nothing else.
+    #[schema(nullable = false)]
+    mapped: Option<bool>,
+    /// Whether no two records have the same values.
+    #[schema(nullable = false)]
+    unique: Option<bool>,
     state: IndexState,
     /// Of an index that is being built: how many of the records that were there before have been added.
     #[schema(nullable = false)]

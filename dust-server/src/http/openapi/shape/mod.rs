@@ -85,16 +85,16 @@ fn code_or_fields() -> RefOr<Schema> {
 #[derive(ToSchema)]
 #[schema(example = json!({ "error": "conflict", "detail": "the revision is another", "current_revision": 7 }))]
 pub(in crate::http) struct Conflict {
-    /// `conflict`, or `exists` where nothing was expected.
+    /// `conflict`, `exists` where nothing was expected, or `not_unique` for the values of another record in a unique index.
     error: String,
     detail: String,
     /// The revision that is there; null if nothing is.
     #[schema(required)]
     current_revision: Option<u64>,
-    /// In a batch: the index of the op.
+    /// In a batch, and with `not_unique`: the index of the op.
     #[schema(nullable = false)]
     op_index: Option<u64>,
-    /// In a batch: the path.
+    /// In a batch: the path. With `not_unique`: that of the first field of the index in the other record.
     #[schema(nullable = false)]
     path: Option<String>,
 }
@@ -117,7 +117,7 @@ pub(in crate::http) struct Done {
 
 /// What the server does, and how much.
 #[derive(ToSchema)]
-#[schema(example = json!({ "extensions": ["absent_in_batches", "op_ids", "queries", "subtree_preconditions", "value_ops"], "limits": { "batch_ops": 1000, "page_leaves": 1000, "body_bytes": 8_000_000 } }))]
+#[schema(example = json!({ "extensions": ["absent_in_batches", "index_options", "op_ids", "queries", "subtree_preconditions", "value_ops"], "limits": { "batch_ops": 1000, "page_leaves": 1000, "body_bytes": 8_000_000 } }))]
 pub(in crate::http) struct Capabilities {
     extensions: Vec<ExtensionName>,
     limits: Limits,

@@ -1,0 +1,11 @@
+use dust_orm::DustSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "users", index(name, unique = true))]
+struct User {
+    slug: String,
+    name: String,
+}
+
+fn main() {}
