@@ -1,4 +1,5 @@
-//! Synced stores behind a proxy that cuts, holds and refuses connections, while the server is stopped and started.
+//! Synced stores behind a proxy that cuts, holds and refuses connections, while the server is stopped and started, and so is a
+//! program that has its store in a file.
 //!
 //! However it goes, each replica ends as the server is, each subscription saw every op once and in order, and every
 //! increment that was asked for counts once. `DUST_CHAOS_SEED` repeats the choices of a run, `DUST_CHAOS_STEPS` says how
@@ -11,13 +12,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dust_store::{AnyDatabase, Database};
-use dust_transport::error::ErrorKind;
+use dust_transport::error::{ErrorKind, Outcome};
 use dust_transport::http::{Http, HttpOptions};
-use dust_transport::model::{Batch, DeviceId, Entry, Op, Path, Pattern, Seq, Value};
+use dust_transport::model::{Batch, DeviceId, Entry, Op, OpId, OpKind, Path, Pattern, Seq, Value};
 use dust_transport::sync::{Offline, Sync, SyncOptions};
 use dust_transport::transport::{List, Signal, Start, Subscribe, Transport as _};
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, join_all};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -143,16 +145,18 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::
 
 /// A synced store, and what its subscription saw.
 struct Client {
+    options: SyncOptions,
     sync: Sync,
     seen: watch::Receiver<u64>,
 }
 
 impl Client {
-    async fn start(options: SyncOptions) -> Self {
-        let sync = Sync::connect(options).await.unwrap();
-        let subscribe = Subscribe::pattern(Pattern::default()).start(Start::After(Seq(0)));
+    /// A program that has seen the ops up to `last`.
+    async fn start(options: SyncOptions, last: u64) -> Self {
+        let sync = Sync::connect(options.clone()).await.unwrap();
+        let subscribe = Subscribe::pattern(Pattern::default()).start(Start::After(Seq(last)));
         let mut events = sync.subscribe(subscribe).await.unwrap();
-        let (saw, seen) = watch::channel(0);
+        let (saw, seen) = watch::channel(last);
         tokio::spawn(async move {
             while let Some(signal) = events.next().await {
                 match signal {
@@ -162,11 +166,22 @@ impl Client {
                         saw.send_replace(event.seq.0);
                     }
                     Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => panic!("the subscription ended: {error}"),
                 }
             }
         });
-        Self { sync, seen }
+        Self { options, sync, seen }
+    }
+
+    /// Ends the program, whatever is under way, and starts the next with the same file, and the cursor of the last.
+    async fn restart(&mut self) {
+        self.sync.close().await.unwrap();
+        // The last item comes before the end.
+        let mut seen = self.seen.clone();
+        while seen.changed().await.is_ok() {}
+        let last = *seen.borrow();
+        *self = Self::start(self.options.clone(), last).await;
     }
 }
 
@@ -182,7 +197,13 @@ struct Chaos {
     http: HttpOptions,
     /// How often each counter was incremented.
     counts: BTreeMap<Path, i64>,
+    /// How often the program with the file was started anew, and how many writes that left it.
+    restarts: (u64, usize),
+    _folder: TempDir,
 }
+
+/// The client that has a file, and sees its writes at once.
+const WITH_FILE: usize = 1;
 
 /// Says how to repeat a run that failed.
 struct Seed(u64);
@@ -224,16 +245,20 @@ impl Chaos {
         let http = HttpOptions::new("acme/site", token).base_url(format!("http://{}", running.address));
         let through_proxy = http.clone().base_url(format!("http://{}", proxy.address));
         let device = DeviceId::random();
-        let mut clients = Vec::new();
+        let mut clients: Vec<Client> = Vec::new();
+        let folder = TempDir::new().unwrap();
         // Two programs of one device, one of which sees its writes at once, and one of another that reads slowly.
         for (device, events_max) in [(device.clone(), 1024), (device, 1024), (DeviceId::random(), 8)] {
-            let options = SyncOptions::from(through_proxy.clone())
+            let mut options = SyncOptions::from(through_proxy.clone())
                 .device(device)
                 .listener_events_max(events_max)
                 .offline(Offline::Queue)
                 .reconnect(Duration::from_millis(1), Duration::from_millis(1))
                 .sleep(virtual_time(tick.subscribe()));
-            clients.push(Client::start(options).await);
+            if clients.len() == WITH_FILE {
+                options = options.file(folder.path().join("site.dust"));
+            }
+            clients.push(Client::start(options, 0).await);
         }
         Self {
             random: Random(seed | 1),
@@ -244,6 +269,8 @@ impl Chaos {
             tick,
             http,
             counts: BTreeMap::new(),
+            restarts: (0, 0),
+            _folder: folder,
         }
     }
 
@@ -275,7 +302,14 @@ impl Chaos {
 
     fn batch(&mut self) -> Batch {
         let ops = if self.random.below(8) == 0 { 3 } else { 1 };
-        Batch::new((0..ops).map(|_| self.op()))
+        Batch::new((0..ops).map(|_| self.op())).with_id(OpId::random())
+    }
+
+    /// What a batch that was not applied would have added is not to be counted.
+    fn uncount(&mut self, batch: &Batch) {
+        for op in batch.ops.iter().filter(|op| op.action.kind() == OpKind::Increment) {
+            *self.counts.get_mut(&op.path).unwrap() -= 1;
+        }
     }
 
     /// One fault, while writes are under way.
@@ -295,22 +329,31 @@ impl Chaos {
                 self.running = Some(running);
             }
             8 => self.tick.send_modify(|ticks| *ticks += 1),
+            9 => {
+                self.restarts.0 += 1;
+                self.clients[WITH_FILE].restart().await;
+            }
             _ => {}
         }
     }
 
     /// Writes from every client at once, with a fault in the midst of it.
     async fn round(&mut self) {
+        let restarts = self.restarts.0;
         let batches: Vec<(usize, Batch)> = (0..WIDTH).map(|n| (n % self.clients.len(), self.batch())).collect();
         let syncs: Vec<Sync> = self.clients.iter().map(|client| client.sync.clone()).collect();
         let writing = tokio::spawn(join_all(batches.into_iter().map(move |(client, batch)| {
             let sync = syncs[client].clone();
             async move {
-                if client == 1 {
-                    sync.write_optimistic(batch).await?.settled().await
-                } else {
-                    sync.write(batch).await
-                }
+                let given = batch.clone();
+                let write = async {
+                    if client == WITH_FILE {
+                        sync.write_optimistic(given).await?.settled().await
+                    } else {
+                        sync.write(given).await
+                    }
+                };
+                (batch, write.await)
             }
         })));
         for _ in 0..self.random.below(200) {
@@ -329,11 +372,36 @@ impl Chaos {
             self.tick.send_modify(|ticks| *ticks += 1);
             self.proxy.mode.send_replace(Mode::Pass);
         }
-        for answer in writing.await.unwrap() {
-            if let Err(error) = answer {
-                assert_eq!(error.kind(), ErrorKind::InvalidParams, "{error:?}");
+        let answers = writing.await.unwrap();
+        let mut restored = BTreeMap::new();
+        if self.restarts.0 > restarts {
+            let mut left = std::pin::pin!(self.clients[WITH_FILE].sync.restored());
+            while let Some(write) = left.next().await {
+                restored.insert(write.batch.id.clone().unwrap(), write);
             }
+            self.restarts.1 += restored.len();
         }
+        for (batch, answer) in answers {
+            let Err(error) = &answer else { continue };
+            let error = match (error.kind(), error.outcome()) {
+                (ErrorKind::Closed, Outcome::NotApplied) => {
+                    self.uncount(&batch);
+                    continue;
+                }
+                // The next program knows.
+                (ErrorKind::Closed, Outcome::Unknown) => {
+                    let write = restored.remove(batch.id.as_ref().unwrap()).expect("it is in the file");
+                    assert_eq!(write.batch, batch);
+                    match &write.result {
+                        Ok(_) => continue,
+                        Err(error) => error.kind(),
+                    }
+                }
+                (kind, _) => kind,
+            };
+            assert_eq!(error, ErrorKind::InvalidParams, "{answer:?}");
+        }
+        assert!(restored.is_empty(), "{restored:?}");
     }
 
     /// Compares every replica with the server, and what subscriptions saw with the log.
@@ -378,4 +446,9 @@ async fn replicas_and_subscriptions_come_through() {
     // The faults were there.
     let connections = chaos.proxy.connections.load(Ordering::Relaxed);
     assert!(connections > steps / WIDTH / 2, "{connections} connections");
+    let (restarts, left) = chaos.restarts;
+    assert!(
+        steps < STEPS || (restarts > 20 && left > 100),
+        "{restarts} restarts, {left} writes left"
+    );
 }
