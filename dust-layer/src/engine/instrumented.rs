@@ -1,7 +1,7 @@
-//! An engine around another one that notes what is asked of it, and lets commits fail on demand.
+//! An engine around another one that notes what is asked of it, lets commits fail on demand, and ends at any call.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
@@ -106,14 +106,37 @@ pub struct Instrumented<E> {
     state: Arc<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// How many calls are answered yet; all of them if it is the largest number.
+    calls_left: AtomicU64,
     is_recording: AtomicBool,
     operations: Mutex<Vec<Operation>>,
     faults: Mutex<VecDeque<CommitFault>>,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            calls_left: AtomicU64::new(ALL),
+            is_recording: AtomicBool::new(false),
+            operations: Mutex::default(),
+            faults: Mutex::default(),
+        }
+    }
+}
+
+/// No end of the calls that are answered.
+const ALL: u64 = u64::MAX;
+
 impl State {
+    /// Counts a call, which is refused once the engine has ended.
+    fn answer(&self) -> Result<(), Error> {
+        let count = |left: u64| if left == ALL { Some(ALL) } else { left.checked_sub(1) };
+        let counted = self.calls_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
+        counted.map(drop).map_err(|_| Error::Closed)
+    }
+
     fn operations(&self) -> MutexGuard<'_, Vec<Operation>> {
         self.operations.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,6 +173,27 @@ impl<E> Instrumented<E> {
     pub fn recorded(&self) -> Vec<Operation> {
         self.state.is_recording.store(false, Ordering::Relaxed);
         std::mem::take(&mut self.state.operations())
+    }
+
+    /// Answers so many more reads and commits, and refuses all that come after with [`Error::Closed`], as if the process had
+    /// been killed there: a commit that is refused is not applied.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_layer::Error> {
+    /// use dust_layer::{Engine, Error, Instrumented, Isolation, Memory, Transaction};
+    ///
+    /// let engine = Instrumented::new(Memory::new());
+    /// engine.end_after(1);
+    /// let tx = engine.begin();
+    /// tx.get(b"k", Isolation::Snapshot).await?;
+    /// tx.set(b"k", b"v");
+    /// assert!(matches!(tx.commit().await, Err(Error::Closed)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn end_after(&self, calls: u64) {
+        self.state.calls_left.store(calls, Ordering::SeqCst);
     }
 
     /// Lets the next commits of transactions that write meet these faults, one each.
@@ -200,10 +244,9 @@ pub struct InstrumentedTransaction<T> {
 impl<T> InstrumentedTransaction<T> {
     fn check(&self) -> Result<(), Error> {
         if self.is_dead.load(Ordering::Relaxed) {
-            Err(Error::Used)
-        } else {
-            Ok(())
+            return Err(Error::Used);
         }
+        self.state.answer()
     }
 
     fn note_write(&self, operation: impl FnOnce() -> Operation) {

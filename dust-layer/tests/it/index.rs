@@ -749,3 +749,70 @@ async fn an_entry_without_its_row_is_corruption_and_not_silence() {
         Err(Error::Corrupt { .. })
     ));
 }
+
+#[tokio::test]
+async fn rows_that_an_index_finds_are_changed_and_deleted_in_one_transaction() {
+    let tenant = splitting(30).await;
+    migrate(&tenant, &indexes(&[&["name"], &["age"]])).await.unwrap();
+    let rows: Vec<_> = (1..=9)
+        .map(|id| user(id, if id % 3 == 0 { "Ada" } else { "Bob" }, "eng", id))
+        .collect();
+    insert(&tenant, &rows).await.unwrap();
+    let table = &users();
+    let tx = tenant.begin();
+    for row in tx.query(table, &by_name("Ada")).await.unwrap() {
+        let key = table.key_of(&row).unwrap();
+        tx.update(table, &key, [("name", "Cyd")]).await.unwrap();
+    }
+    // The transaction finds what it has made of them.
+    assert!(ids(&tx, &by_name("Ada")).await.unwrap().is_empty());
+    assert_eq!(ids(&tx, &by_name("Cyd")).await.unwrap(), [3, 6, 9]);
+    for row in tx
+        .query(table, &Query::new().range("age", FieldValue::from(6)..))
+        .await
+        .unwrap()
+    {
+        assert!(tx.delete(table, &table.key_of(&row).unwrap()).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(ids(&tenant.begin(), &by_name("Cyd")).await.unwrap(), [3]);
+    assert_eq!(ids(&tenant.begin(), &by_name("Bob")).await.unwrap(), [1, 2, 4, 5]);
+    assert_sound(&tenant).await;
+}
+
+#[tokio::test]
+async fn a_cleared_table_leaves_nothing_in_any_index() {
+    let layer = Layer::with_options(&Memory::new(), Options::default().indexer("initial", Initial));
+    let tenant = layer.create_or_open("acme", "reading").await.unwrap();
+    let fields = || users().index_fields(["name"]).unwrap();
+    let defs = [
+        users().index(["name"]).unwrap().unique(),
+        users().index(["age"]).unwrap().covering(),
+        IndexDef::counters("all", Vec::new()).unwrap(),
+        IndexDef::custom("j", "initial", fields())
+            .unwrap()
+            .with_options(b"J".to_vec()),
+    ];
+    for def in defs {
+        command(&tenant, Command::create_index("users", def)).await.unwrap();
+    }
+    let empty = everything(&tenant).await.len();
+    let rows = [user(1, "John", "eng", 36), user(2, "Ada", "eng", 36)];
+    insert(&tenant, &rows).await.unwrap();
+    let tx = tenant.begin();
+    tx.clear_table(&users()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(everything(&tenant).await.len(), empty);
+    assert!(
+        tenant
+            .begin()
+            .query_custom(&users(), "j", &[])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // They go on from nothing, the unique one too.
+    insert(&tenant, &rows).await.unwrap();
+    assert_eq!(counters(&tenant, "all", &[]).await, [2, 0, 2, 0, 2]);
+    assert_sound(&tenant).await;
+}

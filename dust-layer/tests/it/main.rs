@@ -13,6 +13,8 @@ mod disk;
 mod fault;
 mod fixture;
 mod index;
+mod inventory;
+mod kill;
 mod metrics;
 mod migration;
 mod model;

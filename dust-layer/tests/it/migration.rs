@@ -51,7 +51,7 @@ async fn until_step<T>(mut run: Pin<&mut impl Future<Output = T>>, count: &Atomi
 }
 
 /// Runs a future while time passes whenever somebody waits for it.
-async fn while_time_passes<T>(run: impl Future<Output = T>, time: &ManualTime) -> T {
+pub(crate) async fn while_time_passes<T>(run: impl Future<Output = T>, time: &ManualTime) -> T {
     let mut run = pin!(run);
     std::future::poll_fn(|context| {
         let outcome = run.as_mut().poll(context);
@@ -64,13 +64,13 @@ async fn while_time_passes<T>(run: impl Future<Output = T>, time: &ManualTime) -
 }
 
 /// A node of its own, with a clock of its own.
-async fn node<E: Engine>(engine: &E) -> (Tenant<E>, ManualTime) {
+pub(crate) async fn node<E: Engine>(engine: &E) -> (Tenant<E>, ManualTime) {
     let (clock, time) = Clock::manual(Duration::from_secs(1_000_000));
     let layer = Layer::with_options(engine, Options::default().clock(clock).split_bytes(40));
     (layer.create_or_open("acme", "reading").await.unwrap(), time)
 }
 
-fn rows(count: i64) -> Vec<dust_layer::row::Row> {
+pub(crate) fn rows(count: i64) -> Vec<dust_layer::row::Row> {
     let named = |id: i64| {
         let mut row = user(id, if id % 2 == 0 { "Ada" } else { "Bob" }, "eng", id);
         if id % 3 == 0 {
@@ -81,7 +81,7 @@ fn rows(count: i64) -> Vec<dust_layer::row::Row> {
     (1..=count).map(named).collect()
 }
 
-fn both() -> [Migration; 2] {
+pub(crate) fn both() -> [Migration; 2] {
     let name = users().index(["name"]).unwrap();
     let age = users().index(["age", "name"]).unwrap().covering().unique();
     [
