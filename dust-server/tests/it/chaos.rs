@@ -1,31 +1,30 @@
-//! Synced stores behind a proxy that cuts, holds and refuses connections, while the server is stopped and started, and so is a
-//! program that has its store in a file.
+//! Synced stores behind a proxy that cuts, holds and refuses connections and says things twice, while the server is stopped
+//! and started, and so is a program that has its store in a file, and the tokens of another end.
 //!
 //! However it goes, each replica ends as the server is, each subscription saw every op once and in order, and every
 //! increment that was asked for counts once. `DUST_CHAOS_SEED` repeats the choices of a run, `DUST_CHAOS_STEPS` says how
 //! many writes it has.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dust_store::{AnyDatabase, Database};
+use dust_server::control::NewToken;
+use dust_server::{ChannelOptions, Timestamp};
+use dust_store::{AnyDatabase, Clock, Database};
 use dust_transport::error::{ErrorKind, Outcome};
 use dust_transport::http::{Http, HttpOptions};
 use dust_transport::model::{Batch, DeviceId, Entry, Op, OpId, OpKind, Path, Pattern, Seq, Value};
-use dust_transport::sync::{Offline, Sync, SyncOptions};
+use dust_transport::sync::{ConnectionState, Offline, Sync, SyncOptions};
 use dust_transport::transport::{List, Signal, Start, Subscribe, Transport as _};
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::over_sync::{Running, serve};
+use crate::over_sync::Running;
+use crate::proxy::{Mode, Proxy};
 
 const STEPS: usize = 100_000;
 
@@ -34,6 +33,12 @@ const WIDTH: usize = 100;
 
 /// Rounds between two comparisons.
 const ROUNDS: usize = 25;
+
+/// Rounds between two ends of a token: whoever comes back with another reads everything anew.
+const TOKEN_ROUNDS: usize = 200;
+
+/// How long a token lasts by the clock of the server, which stands still but for its end.
+const TOKEN_MS: u64 = 1000;
 
 /// Numbers that only look random: xorshift*.
 struct Random(u64);
@@ -48,98 +53,6 @@ impl Random {
 
     fn below(&mut self, bound: u64) -> u64 {
         (self.next() >> 33) % bound
-    }
-}
-
-/// What the proxy does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Passes everything on.
-    Pass,
-    /// Passes nothing on, and says nothing of it.
-    Hold,
-    /// Answers what connects with a 429.
-    Refuse,
-}
-
-/// A proxy in front of the server.
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
-    upstream: Arc<Mutex<SocketAddr>>,
-    pub(crate) mode: watch::Sender<Mode>,
-    /// Cuts the connections that are open.
-    pub(crate) cut: watch::Sender<u64>,
-    /// How many connections there were.
-    connections: Arc<AtomicUsize>,
-}
-
-impl Proxy {
-    pub(crate) async fn start(upstream: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Self {
-            address: listener.local_addr().unwrap(),
-            upstream: Arc::new(Mutex::new(upstream)),
-            mode: watch::Sender::new(Mode::Pass),
-            cut: watch::Sender::new(0),
-            connections: Arc::default(),
-        };
-        let connections = Arc::clone(&proxy.connections);
-        let (upstream, mode, cut) = (
-            Arc::clone(&proxy.upstream),
-            proxy.mode.subscribe(),
-            proxy.cut.subscribe(),
-        );
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                connections.fetch_add(1, Ordering::Relaxed);
-                let (mode, mut cut) = (mode.clone(), cut.clone());
-                cut.mark_unchanged();
-                let upstream = *upstream.lock().unwrap();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = pass(near, upstream, mode) => {}
-                        _ = cut.changed() => {}
-                    }
-                });
-            }
-        });
-        proxy
-    }
-
-    /// Leads to another server, and cuts the connections to the one before.
-    pub(crate) fn lead_to(&self, upstream: SocketAddr) {
-        *self.upstream.lock().unwrap() = upstream;
-        self.cut.send_modify(|cuts| *cuts += 1);
-    }
-}
-
-async fn pass(mut near: TcpStream, upstream: SocketAddr, mode: watch::Receiver<Mode>) {
-    if *mode.borrow() == Mode::Refuse {
-        let answer = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n";
-        let mut request = [0; 4096];
-        let _ = near.read(&mut request).await;
-        let _ = near.write_all(answer).await;
-        return;
-    }
-    let Ok(far) = TcpStream::connect(upstream).await else {
-        return;
-    };
-    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-    tokio::select! {
-        () = copy(near_in, far_out, mode.clone()) => {}
-        () = copy(far_in, near_out, mode) => {}
-    }
-}
-
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
-    let mut bytes = [0; 16 << 10];
-    loop {
-        let Ok(read @ 1..) = from.read(&mut bytes).await else {
-            return;
-        };
-        if mode.wait_for(|mode| *mode != Mode::Hold).await.is_err() || to.write_all(&bytes[..read]).await.is_err() {
-            return;
-        }
     }
 }
 
@@ -166,7 +79,7 @@ impl Client {
                         saw.send_replace(event.seq.0);
                     }
                     Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::Closed => return,
+                    Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Unauthorized) => return,
                     Err(error) => panic!("the subscription ended: {error}"),
                 }
             }
@@ -174,13 +87,17 @@ impl Client {
         Self { options, sync, seen }
     }
 
+    /// What the subscription saw until it ended.
+    async fn last(&mut self) -> u64 {
+        // The last item comes before the end.
+        while self.seen.changed().await.is_ok() {}
+        *self.seen.borrow()
+    }
+
     /// Ends the program, whatever is under way, and starts the next with the same file, and the cursor of the last.
     async fn restart(&mut self) {
         self.sync.close().await.unwrap();
-        // The last item comes before the end.
-        let mut seen = self.seen.clone();
-        while seen.changed().await.is_ok() {}
-        let last = *seen.borrow();
+        let last = self.last().await;
         *self = Self::start(self.options.clone(), last).await;
     }
 }
@@ -195,15 +112,21 @@ struct Chaos {
     /// Ends every long wait of the clients.
     tick: watch::Sender<u64>,
     http: HttpOptions,
+    /// The token of the client whose tokens end, and the clock of the server.
+    brief: Option<uuid::Uuid>,
+    clock_ms: Arc<AtomicU64>,
     /// How often each counter was incremented.
     counts: BTreeMap<Path, i64>,
     /// How often the program with the file was started anew, and how many writes that left it.
     restarts: (u64, usize),
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The client that has a file, and sees its writes at once.
 const WITH_FILE: usize = 1;
+
+/// The client whose tokens end, and that reads slowly.
+const BRIEF: usize = 2;
 
 /// Says how to repeat a run that failed.
 struct Seed(u64);
@@ -218,6 +141,15 @@ impl Drop for Seed {
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
+}
+
+/// A server by this clock.
+async fn serve(database: AnyDatabase, clock_ms: &Arc<AtomicU64>) -> Running {
+    let mut channels = ChannelOptions::default();
+    channels.expiry_check = Duration::from_millis(10);
+    let clock_ms = Arc::clone(clock_ms);
+    let clock = Clock::from_fn(move || clock_ms.load(Ordering::Relaxed));
+    Running::with(database, channels, clock).await
 }
 
 /// Short waits are over at once, long ones at the next tick: the time is the test's.
@@ -239,39 +171,93 @@ impl Chaos {
     async fn start(seed: u64) -> Self {
         let engine = Database::memory().engine().clone();
         let database = move || AnyDatabase::from(Database::on(engine.clone()));
-        let (running, token) = serve(database()).await;
-        let proxy = Proxy::start(running.address).await;
-        let tick = watch::Sender::new(0);
-        let http = HttpOptions::new("acme/site", token).base_url(format!("http://{}", running.address));
-        let through_proxy = http.clone().base_url(format!("http://{}", proxy.address));
-        let device = DeviceId::random();
-        let mut clients: Vec<Client> = Vec::new();
-        let folder = TempDir::new().unwrap();
-        // Two programs of one device, one of which sees its writes at once, and one of another that reads slowly.
-        for (device, events_max) in [(device.clone(), 1024), (device, 1024), (DeviceId::random(), 8)] {
-            let mut options = SyncOptions::from(through_proxy.clone())
-                .device(device)
-                .listener_events_max(events_max)
-                .offline(Offline::Queue)
-                .reconnect(Duration::from_millis(1), Duration::from_millis(1))
-                .sleep(virtual_time(tick.subscribe()));
-            if clients.len() == WITH_FILE {
-                options = options.file(folder.path().join("site.dust"));
-            }
-            clients.push(Client::start(options, 0).await);
-        }
-        Self {
+        let clock_ms = Arc::new(AtomicU64::new(1_763_800_000_000));
+        let running = serve(database(), &clock_ms).await;
+        let control = running.server.control();
+        control.create_org("acme").await.unwrap();
+        control.create_store("acme", "site", None).await.unwrap();
+        let (_, token) = control.create_token(NewToken::full("acme", "chaos")).await.unwrap();
+        let mut chaos = Self {
             random: Random(seed | 1),
-            proxy,
+            proxy: Proxy::start(running.address).await,
+            http: HttpOptions::new("acme/site", token.as_str()).base_url(format!("http://{}", running.address)),
             running: Some(running),
             database: Box::new(database),
-            clients,
-            tick,
-            http,
+            clients: Vec::new(),
+            tick: watch::Sender::new(0),
+            brief: None,
+            clock_ms,
             counts: BTreeMap::new(),
             restarts: (0, 0),
-            _folder: folder,
+            folder: TempDir::new().unwrap(),
+        };
+        // Two programs of one device, and one of another.
+        let device = DeviceId::random();
+        for device in [device.clone(), device, DeviceId::random()] {
+            let number = chaos.clients.len();
+            let token = match number {
+                BRIEF => chaos.new_brief_token().await,
+                _ => token.clone(),
+            };
+            let client = Client::start(chaos.options(number, &token, device), 0).await;
+            chaos.clients.push(client);
         }
+        chaos
+    }
+
+    /// The options of a client, through the proxy.
+    fn options(&self, number: usize, token: &str, device: DeviceId) -> SyncOptions {
+        let options = SyncOptions::new("acme/site", token)
+            .base_url(format!("http://{}", self.proxy.address))
+            .device(device)
+            .offline(Offline::Queue)
+            .reconnect(Duration::from_millis(1), Duration::from_millis(1))
+            .sleep(virtual_time(self.tick.subscribe()));
+        match number {
+            WITH_FILE => options.file(self.folder.path().join("site.dust")),
+            BRIEF => options.listener_events_max(8),
+            _ => options,
+        }
+    }
+
+    /// A token that ends by the clock.
+    async fn new_brief_token(&mut self) -> String {
+        let end = self.clock_ms.load(Ordering::Relaxed) + TOKEN_MS;
+        let new = NewToken::full("acme", "brief").with_expires_at(Timestamp::from_ms(end));
+        let control = self.running.as_ref().unwrap().server.control();
+        let (token, secret) = control.create_token(new).await.unwrap();
+        self.brief = Some(token.id);
+        secret
+    }
+
+    /// Ends the token of a client, in the midst of its writes.
+    async fn end_token(&mut self) {
+        if self.random.below(2) == 0 {
+            let control = self.running.as_ref().unwrap().server.control();
+            control.revoke_token(self.brief.unwrap()).await.unwrap();
+        } else {
+            self.clock_ms.fetch_add(TOKEN_MS, Ordering::Relaxed);
+        }
+    }
+
+    /// The client whose token has ended says so and is no more; another of its device goes on where it was, with another
+    /// token, and settles the writes that were under way.
+    async fn come_back(&mut self, unsettled: Vec<Batch>) {
+        let mut before = self.clients.remove(BRIEF);
+        let state = before.sync.states().collect::<Vec<_>>().await.pop();
+        let Some(ConnectionState::Ended(reason)) = state else {
+            panic!("{state:?}")
+        };
+        assert_eq!(reason.kind, ErrorKind::Unauthorized, "{reason:?}");
+        let last = before.last().await;
+        let token = self.new_brief_token().await;
+        let options = self.options(BRIEF, &token, before.sync.status().device);
+        let client = Client::start(options, last).await;
+        for answer in join_all(unsettled.into_iter().map(|batch| client.sync.write(batch))).await {
+            let error = answer.err().map(|error| error.kind());
+            assert!(matches!(error, None | Some(ErrorKind::InvalidParams)), "{error:?}");
+        }
+        self.clients.insert(BRIEF, client);
     }
 
     fn path(&mut self) -> Path {
@@ -314,7 +300,7 @@ impl Chaos {
 
     /// One fault, while writes are under way.
     async fn fault(&mut self) {
-        match self.random.below(12) {
+        match self.random.below(15) {
             0..=3 => self.proxy.cut.send_modify(|cuts| *cuts += 1),
             4 | 5 => drop(self.proxy.mode.send_replace(Mode::Hold)),
             6 => {
@@ -323,7 +309,7 @@ impl Chaos {
             }
             7 => {
                 self.running.take().unwrap().stop().await;
-                let running = Running::on((self.database)()).await;
+                let running = serve((self.database)(), &self.clock_ms).await;
                 self.http = self.http.clone().base_url(format!("http://{}", running.address));
                 self.proxy.lead_to(running.address);
                 self.running = Some(running);
@@ -333,13 +319,16 @@ impl Chaos {
                 self.restarts.0 += 1;
                 self.clients[WITH_FILE].restart().await;
             }
+            10 => drop(self.proxy.mode.send_replace(Mode::HoldHalf)),
+            11 => drop(self.proxy.mode.send_replace(Mode::Twice)),
             _ => {}
         }
     }
 
     /// Writes from every client at once, with a fault in the midst of it.
-    async fn round(&mut self) {
+    async fn round(&mut self, number: usize) {
         let restarts = self.restarts.0;
+        let ends_token = number % TOKEN_ROUNDS == TOKEN_ROUNDS / 10;
         let batches: Vec<(usize, Batch)> = (0..WIDTH).map(|n| (n % self.clients.len(), self.batch())).collect();
         let syncs: Vec<Sync> = self.clients.iter().map(|client| client.sync.clone()).collect();
         let writing = tokio::spawn(join_all(batches.into_iter().map(move |(client, batch)| {
@@ -353,16 +342,16 @@ impl Chaos {
                         sync.write(given).await
                     }
                 };
-                (batch, write.await)
+                (client, batch, write.await)
             }
         })));
-        for _ in 0..self.random.below(200) {
-            tokio::task::yield_now().await;
+        self.let_others_run().await;
+        if ends_token {
+            self.end_token().await;
+        } else {
+            self.fault().await;
         }
-        self.fault().await;
-        for _ in 0..self.random.below(200) {
-            tokio::task::yield_now().await;
-        }
+        self.let_others_run().await;
         // Half-open connections are noticed as time goes by, and then all is well again.
         if *self.proxy.mode.borrow() != Mode::Pass {
             self.tick.send_modify(|ticks| *ticks += 1);
@@ -381,8 +370,13 @@ impl Chaos {
             }
             self.restarts.1 += restored.len();
         }
-        for (batch, answer) in answers {
+        let mut unsettled = Vec::new();
+        for (client, batch, answer) in answers {
             let Err(error) = &answer else { continue };
+            if ends_token && client == BRIEF && error.kind() == ErrorKind::Unauthorized {
+                unsettled.push(batch);
+                continue;
+            }
             let error = match (error.kind(), error.outcome()) {
                 (ErrorKind::Closed, Outcome::NotApplied) => {
                     self.uncount(&batch);
@@ -402,6 +396,15 @@ impl Chaos {
             assert_eq!(error, ErrorKind::InvalidParams, "{answer:?}");
         }
         assert!(restored.is_empty(), "{restored:?}");
+        if ends_token {
+            self.come_back(unsettled).await;
+        }
+    }
+
+    async fn let_others_run(&mut self) {
+        for _ in 0..self.random.below(200) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Compares every replica with the server, and what subscriptions saw with the log.
@@ -437,7 +440,7 @@ async fn replicas_and_subscriptions_come_through() {
     let _seed = Seed(seed);
     let mut chaos = Chaos::start(seed).await;
     for round in 1..=steps.div_ceil(WIDTH) {
-        chaos.round().await;
+        chaos.round(round).await;
         if round % ROUNDS == 0 {
             chaos.compare().await;
         }

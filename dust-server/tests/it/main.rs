@@ -24,6 +24,7 @@ mod over_file;
 mod over_http;
 mod over_sync;
 mod process;
+mod proxy;
 mod query;
 mod receiver;
 mod replay;

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::chaos::{Mode, Proxy};
 use crate::over_sync::{Running, serve};
+use crate::proxy::{Mode, Proxy};
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()

@@ -1,11 +1,12 @@
 //! The synced store of this house against the server of this house: the promises of `Transport`, and records.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use dust_orm::prelude::*;
 use dust_server::control::NewToken;
 use dust_server::{ChannelOptions, Config, RateLimits, Server};
-use dust_store::{AnyDatabase, Database};
+use dust_store::{AnyDatabase, Clock, Database};
 use dust_transport::channel::Codec;
 use dust_transport::http::{Http, HttpOptions};
 use dust_transport::model::{Batch as Ops, Op, Path};
@@ -28,10 +29,18 @@ impl Running {
         let mut channels = ChannelOptions::default();
         // The suite sends a string of ten megabytes.
         channels.frame_bytes_max = 32 << 20;
+        // A token that ends is noticed soon.
+        channels.expiry_check = Duration::from_millis(10);
+        Self::with(database, channels, Clock::system()).await
+    }
+
+    /// A server on a database, with these channels and this clock.
+    pub(crate) async fn with(database: impl Into<AnyDatabase>, channels: ChannelOptions, clock: Clock) -> Self {
         let config = Config::new("")
             .with_listen("127.0.0.1:0".parse().unwrap())
             .with_body_bytes_max(32 << 20)
             .with_channels(channels)
+            .with_clock(clock)
             .with_rate_limits(RateLimits::OFF);
         let server = Server::on(database, config).await.unwrap();
         let listening = server.listen().await.unwrap();
