@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ("dust-transport", &[]),
 ];
 
-/// What only the embedded store needs.
+/// What only the embedded store needs, but for the file of a synced one.
 const ENGINES: [&str; 4] = ["dust-layer", "dust-store", "foundationdb-tuple", "redb"];
 
 /// What only a remote transport needs.
@@ -161,6 +161,15 @@ fn with_http_alone_dust_orm_pulls_a_network_and_no_engine() {
     }
     for name in ["reqwest", "ring", "rustls"] {
         assert!(pulled.contains(name), "the check above sees what is there: {name}");
+    }
+}
+
+#[test]
+fn a_synced_store_has_the_engine_of_its_file_and_no_store() {
+    let pulled = tree(&["-p", "dust-orm", "--no-default-features", "--features", "sync"]);
+    assert!(pulled.contains("redb"));
+    for name in ENGINES.iter().filter(|name| **name != "redb") {
+        assert!(!pulled.contains(*name), "{name}");
     }
 }
 

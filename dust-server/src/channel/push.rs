@@ -244,7 +244,7 @@ async fn try_join(client: &Arc<Client>, frame: &Frame, id: u64) -> Answered<(Sub
     let channels = &client.shared.channels;
     let member = channels.hubs.join(&store, &data, &client.shared.config.channels);
     let head = data.head().await.map_err(|error| refused(&error))?;
-    let response = granted(&client.token, head).to_response();
+    let response = granted(&client.token, store.id, head).to_response();
     let opening = Opening {
         id,
         topic: frame.topic.clone(),
@@ -305,7 +305,7 @@ pub(super) fn seq_of(given: &Value) -> Option<Seq> {
     Some(Seq(if negative.is_some() { 0 } else { seq }))
 }
 
-fn granted(token: &Token, head: Seq) -> JoinReply {
+fn granted(token: &Token, store: Uuid, head: Seq) -> JoinReply {
     JoinReply {
         store_seq: head,
         capver: CAPVER,
@@ -316,6 +316,7 @@ fn granted(token: &Token, head: Seq) -> JoinReply {
         extensions: [EXTENSION_BATCH, EXTENSION_OP_IDS, EXTENSION_QUERIES]
             .map(str::to_owned)
             .into(),
+        store_id: Some(store.to_string()),
     }
 }
 

@@ -60,8 +60,9 @@ enum Outcome {
 }
 
 /// Keys that only our server has, where the recorded one has none.
-const MORE: [&str; 7] = [
+const MORE: [&str; 8] = [
     "extensions",
+    "store_id",
     "current_revision",
     "message",
     "kind",

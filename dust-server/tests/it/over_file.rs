@@ -254,6 +254,32 @@ async fn a_store_that_was_set_back_is_followed_anew() {
     assert_eq!(sync.applied(), Seq(4));
 }
 
+/// It has more ops than the file knows of, so its number alone would not show it.
+#[tokio::test]
+async fn another_store_of_the_same_name_is_followed_anew() {
+    let mut site = Site::start(Database::memory()).await;
+    let set = |at: &str, n: i32| Ops::one(Op::set(path(at), n));
+    let sync = site.open().await;
+    sync.write(set("old", 1)).await.unwrap();
+    sync.close().await.unwrap();
+
+    let (running, token) = serve(Database::memory()).await;
+    site.proxy.lead_to(running.address);
+    (site.running, site.token) = (Some(running), token);
+    let http = Http::new(site.http()).unwrap();
+    for n in 1..=3 {
+        http.write(set(&format!("new/{n}"), n)).await.unwrap();
+    }
+    for _ in 0..2 {
+        let sync = site.open().await;
+        live(&sync).await;
+        sync.ready().await.unwrap();
+        site.assert_is_replica(&sync).await;
+        assert_eq!((sync.applied(), sync.len()), (Seq(3), 3));
+        sync.close().await.unwrap();
+    }
+}
+
 /// The variable that makes the test below the program that is killed: address, token, file and round.
 const PROGRAM: &str = "DUST_TEST_FILE_PROGRAM";
 

@@ -38,6 +38,9 @@ pub struct JoinReply {
     /// What the server does beyond the wire of the hosted service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
+    /// The UUID of the store, which another of the same name has not. The hosted server does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<String>,
 }
 
 /// What a token may do in a store.
@@ -103,6 +106,7 @@ impl JoinReply {
     ///     scopes: vec!["entries:read".to_owned()],
     ///     store_access: StoreAccess { mode: "all".to_owned(), store_ids: Vec::new() },
     ///     extensions: Vec::new(),
+    ///     store_id: None,
     /// };
     /// assert_eq!(JoinReply::from_response(&reply.to_response())?, reply);
     /// # Ok::<(), dust_transport::channel::PayloadError>(())

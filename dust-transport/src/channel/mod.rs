@@ -39,7 +39,7 @@
 //! | [`EXTENSION_OP_IDS`] | an op id is committed once; the reply to a repetition says `deduplicated` |
 //! | [`EXTENSION_QUERIES`] | records are found by their fields, at routes of HTTP |
 //!
-//! Further keys that only a server of this house sends: `deduplicated` in replies; `current_revision`, `op_index`, `path`
+//! Further keys that only a server of this house sends: `store_id` in replies to joins; `deduplicated` in replies; `current_revision`, `op_index`, `path`
 //! and `kind` in refusals; `revision` of the leaves of a snapshot; `written` in events, where typed values are told plain.
 
 mod codec;

@@ -368,11 +368,14 @@ impl Actor {
             Reply::Ok(response) => {
                 let joined = JoinReply::from_response(&response).map_err(|error| Break::from(Error::from(error)))?;
                 self.joined = true;
-                let (head, applied) = (joined.store_seq, self.shared.applied());
-                self.shared.set_joined(joined);
-                if head < applied {
-                    tracing::warn!(%applied, %head, "the store is not the one it was");
+                let is_another = self.shared.is_another(&joined);
+                if is_another {
+                    tracing::warn!(store = joined.store_id, head = %joined.store_seq, "the store is not the one it was");
+                    // First, so that a file has no leaves of one store under the id of another.
                     self.shared.restart();
+                }
+                self.shared.set_joined(joined);
+                if is_another {
                     self.join(socket);
                     return Ok(());
                 }

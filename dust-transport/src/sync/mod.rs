@@ -156,9 +156,7 @@ impl Sync {
         let mut shared = Shared::new(options, device, endpoint, http);
         let mut writes = Vec::new();
         if let Some(loaded) = loaded {
-            shared.set_extensions(&loaded.extensions);
-            shared = shared.loaded(loaded.file, loaded.replica, loaded.applied, loaded.is_whole);
-            writes = loaded.writes;
+            (shared, writes) = shared.loaded(loaded);
         }
         let shared = Arc::new(shared);
         let next_ref = writes.last().map_or(0, |(number, ..)| number + 2);

@@ -1,12 +1,12 @@
 //! What the handles of a synced store, its connection and its subscriptions have in common.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
 use super::SyncOptions;
-use super::file::File;
+use super::file::{File, Loaded, Row};
 use super::hub::{Committed, Hub};
 use super::optimistic::Line;
 use super::replica::Replica;
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) op_ids: AtomicBool,
     pub(super) queries: AtomicBool,
     joined: Mutex<Option<JoinReply>>,
+    /// The store of the replica, if the server has told its id.
+    store_id: Mutex<Option<String>>,
     /// How many writes of an earlier program are not settled.
     pub(super) restored: AtomicUsize,
 }
@@ -88,18 +90,21 @@ impl Shared {
             op_ids: AtomicBool::new(false),
             queries: AtomicBool::new(false),
             joined: Mutex::new(None),
+            store_id: Mutex::new(None),
             restored: AtomicUsize::new(0),
         }
     }
 
     /// The same as an earlier program left it in its file.
-    pub(super) fn loaded(mut self, file: File, replica: Replica, applied: Seq, is_whole: bool) -> Self {
-        self.file = Some(Arc::new(file));
+    pub(super) fn loaded(mut self, loaded: Loaded) -> (Self, Vec<(u64, Row, bool)>) {
+        self.file = Some(Arc::new(loaded.file));
+        self.set_extensions(&loaded.extensions);
+        *self.store_id() = loaded.store_id;
         let view = self.view.get_mut().unwrap_or_else(PoisonError::into_inner);
-        (view.replica, view.applied) = (replica, applied);
-        self.applied.send_replace(applied);
-        self.ready.store(is_whole, Ordering::Release);
-        self
+        (view.replica, view.applied) = (loaded.replica, loaded.applied);
+        self.applied.send_replace(loaded.applied);
+        self.ready.store(loaded.is_whole, Ordering::Release);
+        (self, loaded.writes)
     }
 
     /// What the server can do, as it says or as it said last.
@@ -239,11 +244,25 @@ impl Shared {
         seen
     }
 
+    fn store_id(&self) -> MutexGuard<'_, Option<String>> {
+        self.store_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what the server has is not what follows the replica: it has fewer ops, or the store is another of its name.
+    pub(super) fn is_another(&self, joined: &JoinReply) -> bool {
+        let known = self.store_id();
+        let is_other = known.is_some() && joined.store_id.is_some() && *known != joined.store_id;
+        is_other || joined.store_seq < self.applied()
+    }
+
     /// Keeps what the server said at a join.
     pub(super) fn set_joined(&self, joined: JoinReply) {
         self.set_extensions(&joined.extensions);
         if let Some(file) = &self.file {
-            file.set_extensions(&joined.extensions);
+            file.set_joined(&joined);
+        }
+        if joined.store_id.is_some() {
+            self.store_id().clone_from(&joined.store_id);
         }
         *self.joined.lock().unwrap_or_else(PoisonError::into_inner) = Some(joined);
     }

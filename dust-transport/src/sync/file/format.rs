@@ -36,6 +36,8 @@ pub(super) mod key {
     pub(in super::super) const APPLIED: &str = "applied";
     /// `yes` if the leaves have been a whole store.
     pub(in super::super) const WHOLE: &str = "whole";
+    /// The UUID of the store, if the server has told it.
+    pub(in super::super) const STORE_ID: &str = "store_id";
     /// The extensions of the server at the last join, separated by commas.
     pub(in super::super) const EXTENSIONS: &str = "extensions";
 }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::EndReason;
 use super::replica::{Leaf, Replica};
+use crate::channel::JoinReply;
 use crate::error::ErrorKind;
 use crate::model::{Path, Seq};
 
@@ -76,6 +77,7 @@ struct Changes {
     applied: Option<Seq>,
     is_whole: Option<bool>,
     extensions: Option<String>,
+    store_id: Option<String>,
     writes: BTreeMap<u64, WriteChange>,
 }
 
@@ -161,11 +163,12 @@ impl File {
         self.queue.submit(false, |changes| changes.is_whole = Some(is_whole))
     }
 
-    /// What the server can do, to be known before the next join.
-    pub(super) fn set_extensions(&self, extensions: &[String]) -> Ticket {
-        let extensions = extensions.join(",");
-        self.queue
-            .submit(false, |changes| changes.extensions = Some(extensions))
+    /// What the server said of itself and the store, to be known at the next join.
+    pub(super) fn set_joined(&self, joined: &JoinReply) -> Ticket {
+        self.queue.submit(false, |changes| {
+            changes.extensions = Some(joined.extensions.join(","));
+            changes.store_id.clone_from(&joined.store_id);
+        })
     }
 
     /// Keeps a write, which may be sent as soon as it is in the file if `is_sent` says so.

@@ -40,6 +40,8 @@ pub(in super::super) struct Loaded {
     pub(in super::super) is_whole: bool,
     /// What the server could do at the last join.
     pub(in super::super) extensions: Vec<String>,
+    /// Which store it was then, if the server told it.
+    pub(in super::super) store_id: Option<String>,
     /// The writes that are not settled, by number, and whether they may have been sent.
     pub(in super::super) writes: Vec<(u64, Row, bool)>,
 }
@@ -50,6 +52,7 @@ pub(super) struct Meta {
     pub(super) applied: Seq,
     is_whole: bool,
     extensions: Vec<String>,
+    store_id: Option<String>,
 }
 
 impl Identity {
@@ -125,6 +128,7 @@ pub(super) fn load(
         applied: meta.applied,
         is_whole: meta.is_whole,
         extensions: meta.extensions,
+        store_id: meta.store_id,
         writes,
     })
 }
@@ -239,6 +243,7 @@ pub(super) fn read_meta(database: &impl ReadableDatabase, path: &FilePath, ident
         applied: Seq(expect(key::APPLIED)?.parse().map_err(|_| missing())?),
         is_whole: expect(key::WHOLE)? == "yes",
         extensions: extensions.map(str::to_owned).collect(),
+        store_id: find(key::STORE_ID)?,
     })
 }
 

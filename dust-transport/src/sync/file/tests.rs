@@ -15,7 +15,7 @@ use crate::channel::WRITE;
 use crate::error::{ErrorKind, Outcome};
 use crate::http::HttpOptions;
 use crate::model::{Batch, Op, OpId, Path, Seq, Value, ValueKind};
-use crate::sync::outbox::Pending;
+use crate::sync::outbox::{Outbox, Pending};
 use crate::sync::replica::{Leaf, Replica};
 use crate::sync::{ConnectionState, Offline, Sync, SyncOptions};
 use crate::transport::Transport as _;
@@ -329,6 +329,45 @@ async fn a_synced_store_ends_when_its_file_fails() {
     // What is asked for later is refused, and not half done.
     let late = sync.write(file(3)).await.unwrap_err();
     assert_eq!(late.code(), "replica_failed");
+}
+
+/// Neither a new write nor one that waited for a connection is sent before the file knows that it may have been.
+#[tokio::test]
+async fn nothing_is_sent_before_it_is_in_the_file() {
+    let batch = Batch::one(Op::increment(path("n"), 1));
+    let write = |n: u64| {
+        let (answer, _) = tokio::sync::oneshot::channel();
+        Pending::new(OpId::new(format!("op_{n}")).unwrap(), &batch, true, answer)
+    };
+    let numbers =
+        |outbox: &mut Outbox| -> Vec<u64> { outbox.unsent(3).into_iter().map(|(number, ..)| number).collect() };
+    for fails in [false, true] {
+        let disk = Disk::new(Vec::new(), 1);
+        let file = Arc::new(open(&disk).file);
+        let (mut progress, mut outbox) = (file.progress(), Outbox::new(Some(Arc::clone(&file))));
+        outbox.insert(2, write(2), false);
+        let queued = file.set_whole(true);
+        durable(&mut progress, queued).await;
+        // Held, so that the thread does not get ahead of what is looked at.
+        let mut held = disk.lock();
+        outbox.insert(4, write(4), true);
+        assert!(numbers(&mut outbox).is_empty());
+        held.fails = fails;
+        drop(held);
+        durable(&mut progress, queued + 2).await;
+        if fails {
+            assert!(numbers(&mut outbox).is_empty());
+            continue;
+        }
+        assert_eq!(numbers(&mut outbox), [2, 4]);
+        assert!(
+            content(disk.lock().synced.clone())
+                .writes
+                .values()
+                .all(|(_, is_sent)| *is_sent)
+        );
+        assert!(numbers(&mut outbox).is_empty(), "once in a join");
+    }
 }
 
 /// Changing one of these needs another version of the format.

@@ -48,6 +48,7 @@ fn commit(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
             (key::APPLIED, applied.as_deref()),
             (key::WHOLE, whole),
             (key::EXTENSIONS, changes.extensions.as_deref()),
+            (key::STORE_ID, changes.store_id.as_deref()),
         ];
         for (key, value) in entries {
             if let Some(value) = value {

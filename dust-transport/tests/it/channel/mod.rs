@@ -238,6 +238,7 @@ fn joins_come_back() {
             store_ids: vec!["x".to_owned()],
         },
         extensions: vec!["batch".to_owned()],
+        store_id: Some("0190-1".to_owned()),
     };
     assert!(reply.has("batch") && !reply.has("op_ids"));
     assert_eq!(JoinReply::from_response(&reply.to_response()).unwrap(), reply);

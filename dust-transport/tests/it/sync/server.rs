@@ -274,6 +274,7 @@ fn join(
             store_ids: Vec::new(),
         },
         extensions: context.extensions.clone(),
+        store_id: None,
     };
     let _ = out.send(frame.answer(&Reply::Ok(reply.to_response())));
     Some(tokio::spawn(async move {
