@@ -61,6 +61,7 @@ mod config;
 mod error;
 mod field;
 mod index;
+mod migration;
 pub mod prelude;
 mod repo;
 mod schema;
@@ -104,6 +105,7 @@ pub use dust_transport::transport::{Signal, Start, Transport};
 pub use error::{Error, ErrorKind, Outcome, WriteError};
 pub use field::{Field, FieldList, IntoField, ReadAs};
 pub use index::{IndexDef, Indexed};
+pub use migration::{Migrate, Migration, Progress, Step};
 pub use repo::{
     Batch, BatchError, BatchWritten, Change, Delete, Insert, Listener, Query, QueryPage, QueryStart, RawSubscription,
     RecordStream, Repo, ResyncReason, SlugOf, SubscribeRecords, Subscription, TakesConditions, TakesOrder, Transact,

@@ -5,8 +5,10 @@
 mod cast;
 mod changeset;
 mod codec;
+mod hook;
 #[cfg(feature = "http")]
 mod http;
+mod migration;
 mod query;
 mod record;
 mod repo;
