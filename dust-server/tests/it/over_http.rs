@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use dust_orm::prelude::*;
+use dust_orm::{Migration, Step};
 use dust_server::control::NewToken;
 use dust_server::{Config, RateLimits, Server};
 use dust_transport::http::{Discovery, Http, HttpOptions};
@@ -182,4 +183,80 @@ async fn a_wrong_token_and_a_server_that_is_gone_are_clear_errors() {
     assert_eq!(unauthorized.kind(), ErrorKind::Unauthorized);
     assert!(!format!("{repo:?} {unauthorized:?}").contains("dust_tok_wrong"));
     drop(running);
+}
+
+/// A link before its title was called so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "reading/links")]
+struct OldLink {
+    slug: String,
+    headline: Option<String>,
+    count: Option<u64>,
+}
+
+const MIGRATIONS: &[Migration] = &[
+    Migration::new(1, "titles", &[Step::rename_field::<Link>("headline", "title")]),
+    Migration::new(2, "links by title", &[Step::ensure_indexes::<Link>()]),
+    Migration::new(3, "no counts", &[Step::delete_field::<Link>("count")]),
+];
+
+const COPIES: &[Migration] = &[Migration::new(
+    4,
+    "copies",
+    &[Step::copy_field::<Link>("title", "heading")],
+)];
+
+#[tokio::test]
+async fn migrations_run_over_http_once_beside_writers() {
+    let (address, token, _running) = serve().await;
+    let config = dust_orm::Config::new("acme/site", token).base_url(format!("http://{address}"));
+    let repo = Repo::http(config.clone()).unwrap();
+    let old = |number: u64| OldLink {
+        slug: format!("l{number}"),
+        headline: Some(format!("Title {number}")),
+        count: Some(number),
+    };
+    let batch = (0..40).fold(Batch::new(), |batch, number| batch.insert(old(number)));
+    repo.batch_write(batch).await.unwrap();
+
+    let writer = {
+        let repo = repo.clone();
+        tokio::spawn(async move {
+            for number in (0..40).rev() {
+                let edit = link(&format!("l{number}")).change().put(Link::NOTE, number.to_string());
+                repo.update(edit).await.unwrap();
+            }
+        })
+    };
+    let migrators = (0..2).map(|_| {
+        // Each finds out by itself what the server can do.
+        let repo = Repo::http(config.clone()).unwrap();
+        tokio::spawn(async move { repo.migrate(MIGRATIONS).batch_records(5).await.unwrap() })
+    });
+    let mut done: Vec<u64> = Vec::new();
+    for migrator in migrators.collect::<Vec<_>>() {
+        done.extend(migrator.await.unwrap());
+    }
+    writer.await.unwrap();
+    done.sort_unstable();
+    assert_eq!(done, [1, 2, 3]);
+
+    let by_title = repo.query(Link::TITLE.ge("Title".to_owned())).all().await.unwrap();
+    assert_eq!(by_title.len(), 40);
+    for number in 0..40 {
+        let found = repo.fetch::<Link>(format!("l{number}")).await.unwrap();
+        let (title, note) = (format!("Title {number}"), Some(number.to_string()));
+        assert_eq!((found.title, found.note), (title, note), "{number}");
+        let late = repo.fetch::<OldLink>(format!("l{number}")).await.unwrap();
+        assert_eq!((late.headline, late.count), (None, None));
+    }
+    assert!(repo.migrate(MIGRATIONS).await.unwrap().is_empty());
+    let changed = [Migration::new(1, "other", &[])];
+    let error = repo.migrate(&changed).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidParams);
+
+    // The wire of the original compares no whole records.
+    let original = Repo::http(config.without_extensions()).unwrap();
+    let error = original.migrate(&[MIGRATIONS, COPIES].concat()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSupported);
 }
