@@ -88,6 +88,9 @@ const ITEMS_MAX: usize = 1000;
 /// They go over HTTP, to a server that has them (extension `queries`); so they find what is committed, and not what is only
 /// seen here.
 ///
+/// With a [file](SyncOptions::file), replica and writes under way survive a restart of the program: reads are answered at
+/// once, and writes that were not settled go on.
+///
 /// # Subscriptions
 /// All are fed by the one connection. One that starts in the past, or falls behind by more than
 /// [`SyncOptions::listener_events_max`], reads the log over a connection of its own and then goes on live: nothing is lost

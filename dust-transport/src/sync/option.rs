@@ -96,12 +96,19 @@ impl SyncOptions {
     /// A write is in the file, durably, before it is sent or waits for a connection, and leaves it when it is settled. So
     /// what a program had not settled when it ended is sent by the next one, in the order of the calls, where the server
     /// commits an op id once; where it does not, only what was never sent. What came of it is told by
-    /// [`Sync::restored`](super::Sync::restored). Leases are not kept: what a program holds ends with it.
+    /// [`Sync::restored`](super::Sync::restored). Leases are not kept: what a program holds ends with it. Nor is what goes over
+    /// HTTP, which is a batch of several ops on the hosted server.
     ///
-    /// For writes that were restored, the time of [`Offline::QueueFor`] begins anew when the file is opened.
+    /// For writes that were restored, the time of [`Offline::QueueFor`] begins anew when the file is opened; with
+    /// [`Offline::Reject`] they wait for [`reply_timeout`](Self::reply_timeout).
     ///
     /// Should the file fail, the `Sync` ends, with `Storage` and the code `replica_failed`; nothing that was acknowledged is
     /// lost, and what was not may be in the file.
+    /// ```
+    /// use dust_transport::sync::{Offline, SyncOptions};
+    /// let options = SyncOptions::new("acme/reading", "dust_tok_secret").file("reading.dust").offline(Offline::Queue);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());

@@ -76,7 +76,8 @@ pub(super) fn open(shared: &Arc<Shared>, subscribe: Subscribe) -> EventStream {
             for event in events {
                 subscription.event(event);
             }
-            subscription.catch_up(applied);
+            // A cursor may be ahead of a replica from a file, which is then as its program left it.
+            subscription.catch_up(applied.max(last));
         }
         None => subscription.attempt = 1,
     }

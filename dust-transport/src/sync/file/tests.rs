@@ -349,11 +349,12 @@ async fn nothing_is_sent_before_it_is_in_the_file() {
         let queued = file.set_whole(true);
         durable(&mut progress, queued).await;
         // Held, so that the thread does not get ahead of what is looked at.
-        let mut held = disk.lock();
-        outbox.insert(4, write(4), true);
-        assert!(numbers(&mut outbox).is_empty());
-        held.fails = fails;
-        drop(held);
+        {
+            let mut held = disk.lock();
+            outbox.insert(4, write(4), true);
+            assert!(numbers(&mut outbox).is_empty());
+            held.fails = fails;
+        }
         durable(&mut progress, queued + 2).await;
         if fails {
             assert!(numbers(&mut outbox).is_empty());

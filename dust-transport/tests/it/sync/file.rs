@@ -76,12 +76,21 @@ async fn reads_work_at_once_after_a_restart_and_the_rest_is_asked_for() {
     assert_eq!(sync.list(&all).await.unwrap(), before);
     assert_eq!((sync.applied(), sync.len()), (Seq(3), 2));
     assert!(restored(&sync).await.is_empty());
+    // A cursor of a program that was further than its file came to be.
+    let ahead = Subscribe::pattern(Pattern::default()).start(Start::After(Seq(4)));
+    let mut events = sync.subscribe(ahead).await.unwrap();
+    let signal = events.next().await.unwrap().unwrap();
+    assert!(matches!(signal, Signal::CaughtUp { through: Seq(4) }), "{signal:?}");
     // What was committed meanwhile follows.
     server.model.write(set("c", 3)).await.unwrap();
     reopen(&server);
     sync.reached(Seq(4)).await.unwrap();
     assert_eq!(joins(&server), [r#"{"last_store_seq":0}"#, r#"{"last_store_seq":3}"#]);
-    drop(sync);
+    sync.write(set("d", 4)).await.unwrap();
+    let Signal::Event(event) = events.next().await.unwrap().unwrap() else {
+        panic!()
+    };
+    assert_eq!(event.seq, Seq(5));
 }
 
 #[tokio::test]
