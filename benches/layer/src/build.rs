@@ -21,14 +21,11 @@ const WRITERS: i64 = 4;
 pub(crate) async fn measure(store: &Store) -> Result<Vec<Line>, Failure> {
     let alone = build(store, 3, &["age", "name"]).await?;
     let raw = scan_and_insert(store).await?;
-    let calm = foreground(store, 1, async || {
-        tokio::time::timeout(alone.min(Duration::from_secs(10)), std::future::pending::<()>())
-            .await
-            .ok();
-        Ok(())
-    })
-    .await?;
+    // Before and after, since a machine is not the same all the time.
+    let span = alone.min(Duration::from_secs(10));
+    let before = foreground(store, 1, async || calm(span).await).await?;
     let busy = foreground(store, 2, async || build(store, 4, &["email"]).await.map(drop)).await?;
+    let after = foreground(store, 3, async || calm(span).await).await?;
     Ok(vec![
         Line {
             what: "build of an index, against a raw scan that inserts",
@@ -39,10 +36,16 @@ pub(crate) async fn measure(store: &Store) -> Result<Vec<Line>, Failure> {
         Line {
             what: "a foreground write while an index is built, against none",
             ours: vec![busy],
-            other: vec![calm],
+            other: vec![(before + after) / 2],
             target: Target::AtLeast(0.5),
         },
     ])
+}
+
+/// Nothing but time.
+async fn calm(span: Duration) -> Result<(), Failure> {
+    let _ = tokio::time::timeout(span, std::future::pending::<()>()).await;
+    Ok(())
 }
 
 /// Builds an index and tells how far it is.

@@ -1,7 +1,8 @@
 //! Indexes of the layer against scans and the raw engine, on disk and in one run.
 //!
-//! `cargo bench -p dust-benches-layer [-- --quick]` fills a store, queries it through an index and without one, writes with
-//! one index and without, and builds an index while others write. The last it prints is a table of ratios.
+//! `cargo bench -p dust-benches-layer [-- --quick] [query] [write] [build]` fills a store, queries it through an index and
+//! without one, writes with one index and without, and builds an index while others write; only what is named, if anything
+//! is. The last it prints is a table of ratios.
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
 mod build;
@@ -65,9 +66,18 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let lines = runtime.block_on(async {
         let store = store::Store::fill(&folder.path().join("layer.dust"), scale.records).await?;
-        let mut lines = build::measure(&store).await?;
-        lines.splice(0..0, write::measure(&store, &scale).await?);
-        lines.splice(0..0, query::measure(&store, &scale).await?);
+        let names = ["query", "write", "build"];
+        let is_wanted = |name: &str| has(name) || !names.into_iter().any(has);
+        let mut lines = Vec::new();
+        if is_wanted("build") {
+            lines.extend(build::measure(&store).await?);
+        }
+        if is_wanted("write") {
+            lines.splice(0..0, write::measure(&store, &scale).await?);
+        }
+        if is_wanted("query") {
+            lines.splice(0..0, query::measure(&store, &scale).await?);
+        }
         Ok::<_, Failure>(lines)
     })?;
     println!("\n{} records\n{}", scale.records, report::head());

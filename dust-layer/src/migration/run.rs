@@ -1,13 +1,14 @@
 //! Claims a tenant's migrations, and runs those that are left.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{StreamExt, iter};
 use tracing::Instrument;
 
 use super::claim::{Claim, Owner};
-use super::pace::{Lookout, Pace};
+use super::pace::{Lookout, Pace, Took};
 use super::progress::{State, check_order};
 use super::{LEASE, Migration, Migrator, Progress};
 use crate::engine::{Engine, Transaction, Watch};
@@ -57,7 +58,8 @@ impl<E: Engine> Migrator<E> {
     ///
     /// While another process runs migrations of the tenant, this one waits; when that one stands still for a [`LEASE`],
     /// this one takes over. The call returns when nothing is left to do, whoever did it. If nothing is left at the
-    /// beginning, it costs one range read.
+    /// beginning, it costs one range read. Both kinds of waiting, for another process and for writers, are the layer's
+    /// [`Clock`](crate::clock::Clock)'s.
     ///
     /// # Errors
     /// [`MigrationError`]; [`RowError::Duplicate`](crate::error::RowError::Duplicate) where a unique index finds values
@@ -156,13 +158,15 @@ impl<E: Engine> Migrator<E> {
             let after_it = if is_last { Afterwards::Release } else { Afterwards::GoOn };
             loop {
                 let began = clock.now();
-                let (state, attempts) = match self.step(tenant, migration, owner, pace.records(), after_it).await {
+                let (state, work, attempts) = match self.step(tenant, migration, owner, pace.records(), after_it).await
+                {
                     // Large records: fewer of them fit into a transaction.
                     Err(Error::TransactionTooLarge { .. }) if pace.was_too_large() => continue,
                     outcome => outcome?,
                 };
                 tenant.layer().count_step();
-                let took = clock.now().saturating_sub(began);
+                let whole = clock.now().saturating_sub(began);
+                let took = Took { work, whole };
                 let pause = pace.learn(took, lookout.look(attempts));
                 // Whoever shares the thread goes first, and a caller can stop between any two transactions.
                 yield_now().await;
@@ -179,7 +183,7 @@ impl<E: Engine> Migrator<E> {
         Ok(())
     }
 
-    /// One transaction of a migration: where it is after it, and how often it was tried.
+    /// One transaction of a migration: where it is after it, how long its last attempt worked, and how often it was tried.
     async fn step(
         &self,
         tenant: &Tenant<E>,
@@ -187,16 +191,18 @@ impl<E: Engine> Migrator<E> {
         owner: Owner,
         records: usize,
         afterwards: Afterwards,
-    ) -> Result<(State, u32), Error> {
+    ) -> Result<(State, Duration, u32), Error> {
         let mut attempt = 0_u32;
+        let clock = tenant.layer().clock();
         let run = |tx| {
             // What conflicts with writers is tried in smaller pieces.
             let limit = (records >> attempt.min(16)).max(1);
             attempt += 1;
             async move {
+                let began = clock.now();
                 let before = State::read(&tx, migration.version).await?;
                 if before.is_done {
-                    return Ok((before.clone(), before));
+                    return Ok((before.clone(), before, Duration::ZERO));
                 }
                 Claim::beat(&tx, owner).await?;
                 let after = match migration.commands.get(before.commands) {
@@ -211,10 +217,10 @@ impl<E: Engine> Migrator<E> {
                 if after.is_done && afterwards == Afterwards::Release {
                     Claim::release(&tx, owner).await?;
                 }
-                Ok::<_, Error>((before, after))
+                Ok::<_, Error>((before, after, clock.now().saturating_sub(began)))
             }
         };
-        let ((before, after), _) = tenant.transact_idempotent(run).await?;
+        let ((before, after, work), _) = tenant.transact_idempotent(run).await?;
         if let Some(on_progress) = &self.on_progress {
             let is_done = after.commands > before.commands;
             on_progress(&Progress {
@@ -229,7 +235,7 @@ impl<E: Engine> Migrator<E> {
                 is_done,
             });
         }
-        Ok((after, attempt))
+        Ok((after, work, attempt))
     }
 
     /// Runs the migrations on every tenant of a storage, some at once; yields what came of each.

@@ -177,7 +177,7 @@ async fn steps_are_large_alone_and_small_while_others_write() {
     })
     .await;
     let sizes = sizes(&among.1);
-    assert!(sizes[1..5].iter().all(|size| *size <= 64), "{sizes:?}");
+    assert!(sizes[1..5].iter().all(|size| *size <= 128), "{sizes:?}");
     assert!(
         sizes.iter().any(|size| *size > 200),
         "grows when they are gone: {sizes:?}"
@@ -199,7 +199,7 @@ async fn conflicts_make_steps_smaller() {
     ]);
     let telling = telling(100);
     run_with(&tenant, &indexes(&[&["name"]]), &telling, &time, async |_| {}).await;
-    assert_eq!(telling.1.lock().unwrap()[..3], [0, 25, 25 + 64]);
+    assert_eq!(telling.1.lock().unwrap()[..3], [0, 25, 25 + 100]);
     assert_sound(&tenant).await;
 }
 

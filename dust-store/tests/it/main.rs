@@ -18,6 +18,7 @@ mod follow;
 mod gate;
 mod history;
 mod index;
+mod index_kill;
 mod input;
 mod lease;
 mod model;
