@@ -1,6 +1,7 @@
 //! The server under test: the real binary on a real folder, without rate limits.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -21,16 +22,27 @@ pub(crate) struct Dust {
 }
 
 impl Dust {
+    /// The store that the first start makes.
+    pub(crate) const STORE: &str = "local/main";
+
     pub(crate) fn start(binary: &Path, folder: &Path) -> Result<Self, Failure> {
+        // The clients here are too lean for heartbeats, and a machine may be slow.
+        let settings = folder.with_extension("toml");
+        fs::write(&settings, "[channels]\nidle_timeout_seconds = 3600\n")?;
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--no-rate-limit", "--data"]);
-        let (process, address, printed) = Process::start_and_listen(command.arg(folder))?;
+        command.args(["serve", "--listen", "127.0.0.1:0", "--no-rate-limit", "--config"]);
+        let (process, address, printed) = Process::start_and_listen(command.arg(settings).arg("--data").arg(folder))?;
         let token = printed.iter().find_map(|line| line.strip_prefix("token "));
         Ok(Self {
             process,
             address,
             token: token.ok_or("the first start prints a token")?.to_owned(),
         })
+    }
+
+    /// The token that the first start printed.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// The bytes of a request below the entries.

@@ -1,6 +1,6 @@
 //! The server against its peers, over loopback, in one run.
 //!
-//! `cargo bench -p dust-benches-http [-- [--quick] [get] [list] [put] [batch] [socket] [catchup] [fanout]]` starts the real
+//! `cargo bench -p dust-benches-http [-- [--quick] [get] [list] [put] [batch] [socket] [catchup] [replica] [fanout]]` starts the real
 //! server on a folder, and beside it a bare axum handler, and etcd, Postgres, NATS and Redis where they are installed, each
 //! with its usual settings and on the same disk; all are asked by turns. The last it prints is a table of ratios beside the
 //! targets. It downloads nothing.
@@ -21,6 +21,7 @@ mod postgres;
 mod process;
 mod read;
 mod redis;
+mod replica;
 mod report;
 mod socket;
 mod turn;
@@ -102,7 +103,7 @@ fn main() -> Result<(), Failure> {
         );
     }
 
-    let every = !["get", "list", "put", "batch", "socket", "catchup", "fanout"]
+    let every = !["get", "list", "put", "batch", "socket", "catchup", "replica", "fanout"]
         .into_iter()
         .any(has);
     let wanted = |part: &str| every || has(part);
@@ -131,6 +132,10 @@ fn main() -> Result<(), Failure> {
         let fresh = Dust::start(&binary, &folder.join("fresh"))?;
         runtime.block_on(fresh.fill(scale.keys))?;
         told += &channel::catch_up(&scale, &runtime, &fresh)?;
+    }
+    if wanted("replica") {
+        let fresh = Dust::start(&binary, &folder.join("replica"))?;
+        lines.extend(replica::get(&scale, &runtime, &fresh)?);
     }
     if wanted("fanout") {
         let (arrivals, delays) = fanout::compare(&scale, folder, &dust)?;

@@ -313,7 +313,7 @@ impl Path {
     /// ```
     #[must_use]
     pub fn descendants_range(&self) -> (String, String) {
-        (format!("{}/", self.0), format!("{}0", self.0))
+        ([&*self.0, "/"].concat(), [&*self.0, "0"].concat())
     }
 }
 

@@ -40,6 +40,7 @@ pub use lease::{Flight, LeaseGuard, SingleFlight};
 pub use optimistic::Optimistic;
 pub use option::{Offline, SyncOptions};
 use outbox::{Outbox, Pending};
+use replica::Replica;
 use shared::Shared;
 use socket::Endpoint;
 pub use state::{ConnectionState, EndReason};
@@ -307,10 +308,11 @@ impl Sync {
         self.len() == 0
     }
 
-    /// Whether reads are answered from the replica, which they are unless revisions are missing.
-    async fn is_local(&self) -> Result<bool, Error> {
+    /// What the replica answers, which it does unless revisions are missing.
+    async fn local<T>(&self, read: impl FnOnce(&Replica) -> T) -> Result<Option<T>, Error> {
         self.ready().await?;
-        Ok(self.inner.shared.read().replica.is_exact())
+        let view = self.inner.shared.read();
+        Ok(view.replica.is_exact().then(|| read(&view.replica)))
     }
 
     fn check(batch: &Batch) -> Result<(), Error> {
@@ -447,29 +449,29 @@ impl Transport for Sync {
 
     fn list<'a>(&'a self, query: &'a List) -> BoxFuture<'a, Result<Page, Error>> {
         Box::pin(async move {
-            if self.is_local().await? {
-                return self.inner.shared.read().replica.list(query, ITEMS_MAX);
+            match self.local(|replica| replica.list(query, ITEMS_MAX)).await? {
+                Some(page) => page,
+                None => self.inner.shared.http.list(query).await,
             }
-            self.inner.shared.http.list(query).await
         })
     }
 
     fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Entry>, Error>> {
         Box::pin(async move {
-            if self.is_local().await? {
-                return Ok(self.inner.shared.read().replica.get(path));
+            match self.local(|replica| replica.get(path)).await? {
+                Some(entry) => Ok(entry),
+                None => self.inner.shared.http.get(path).await,
             }
-            self.inner.shared.http.get(path).await
         })
     }
 
     fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>> {
         Box::pin(async move {
-            if self.is_local().await? {
-                let view = self.inner.shared.read();
-                return Ok(paths.iter().map(|path| view.replica.leaf(path)).collect());
+            let leaves = |replica: &Replica| paths.iter().map(|path| replica.leaf(path)).collect();
+            match self.local(leaves).await? {
+                Some(leaves) => Ok(leaves),
+                None => self.inner.shared.http.get_many(paths).await,
             }
-            self.inner.shared.http.get_many(paths).await
         })
     }
 

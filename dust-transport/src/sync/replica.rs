@@ -7,6 +7,9 @@ use crate::error::{Error, ErrorKind};
 use crate::model::{Entry, Event, OpKind, Path, PathError, Pattern, Seq, Value, ValueKind, assemble};
 use crate::transport::{Items, List, Order, Page, Scope, Select};
 
+/// For how many leaves there is room from the beginning: a record has few.
+const LEAVES_FEW: usize = 16;
+
 /// One leaf.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Leaf {
@@ -270,6 +273,9 @@ impl Replica {
     }
 
     fn find(&self, query: &List, most: usize) -> Vec<(&Path, &Leaf)> {
+        if let (Scope::Below(path), Order::Asc) = (&query.scope, query.order) {
+            return self.find_below(path, query.after.as_ref(), most);
+        }
         let (from, to) = bounds(query);
         let is_empty = match (&from, &to) {
             (Bound::Included(from), Bound::Included(to)) => from > to,
@@ -289,6 +295,23 @@ impl Replica {
             Order::Asc => leaves.filter(matches).take(most).collect(),
             Order::Desc => leaves.rev().filter(matches).take(most).collect(),
         }
+    }
+
+    /// What every read of a record does: the place is looked for once, and not its end, too, which is near.
+    fn find_below(&self, path: &Path, after: Option<&Path>, most: usize) -> Vec<(&Path, &Leaf)> {
+        let prefix = [path.as_str(), "/"].concat();
+        let from = match after.map(Path::as_str) {
+            Some(after) if after >= prefix.as_str() => Bound::Excluded(after),
+            _ => Bound::Included(prefix.as_str()),
+        };
+        let leaves = self.leaves.range::<str, _>((from, Bound::Unbounded));
+        let mut found = Vec::with_capacity(most.min(LEAVES_FEW));
+        found.extend(
+            leaves
+                .take_while(|(path, _)| path.as_str().starts_with(&prefix))
+                .take(most),
+        );
+        found
     }
 }
 

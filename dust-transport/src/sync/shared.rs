@@ -305,11 +305,10 @@ impl Shared {
 
     /// Waits until the replica has been whole once.
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        let mut state = self.state();
-        let done = |state: &ConnectionState| state.is_live() || matches!(state, ConnectionState::Ended(_));
         if !self.ready.load(Ordering::Acquire) {
+            let done = |state: &ConnectionState| state.is_live() || matches!(state, ConnectionState::Ended(_));
             // The sender is in `self`, so this does not fail.
-            let _ = state.wait_for(done).await;
+            let _ = self.state().wait_for(done).await;
         }
         match self.ended() {
             Some(reason) => Err(reason.to_error()),
