@@ -35,6 +35,7 @@
 //! * [`Changeset`], [`Errors`]: casting what came from outside, and checking it.
 //! * [`Repo`], [`Batch`], [`Subscription`]: records in and out of a store.
 //! * [`Indexed`], [`Query`]: records found by their fields.
+//! * [`Repo::transaction`]: many calls that are one. [`Repo::migrate`], [`Migration`], [`Step`]: changes of what is stored.
 //! * [`Version`], [`Versioned`], [`Conflict`]: compare-and-swap of whole records.
 //! * [`Error`], [`WriteError`], [`BatchError`]: what can go wrong, and what to do then.
 //!

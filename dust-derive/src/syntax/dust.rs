@@ -327,6 +327,12 @@ fn prefix_segment(cx: &Ctxt, span: Span, text: &str) {
             "a segment of the prefix is empty: name it, and write no `/` at either end and no `//`",
         );
     }
+    if text.starts_with("_dust:") {
+        cx.error(
+            span,
+            "names that begin with `_dust:` are kept for what clients store of their own: choose another prefix",
+        );
+    }
     check_nul(cx, span, text);
 }
 

@@ -172,6 +172,31 @@ async fn phantoms_are_conflicts() {
     }
 }
 
+/// A value that somebody else has taken since is a conflict; the next attempt is told that it is taken.
+#[tokio::test]
+async fn unique_values_are_compared_at_the_commit() {
+    let store = Embedded::memory();
+    let by_email = IndexDefinition::new(path("users"), [path("email")]).unwrap().unique();
+    while store.ensure_index(&by_email).await.unwrap().state != IndexState::Readable {}
+    let sign_up = |slug: &str| Batch::one(Op::set(path(&format!("users/{slug}")), json(r#"{"email":"a@b"}"#)));
+    let transaction = begin(&store).await;
+    transaction.write(sign_up("ada")).await.unwrap();
+    store.write(sign_up("bo")).await.unwrap();
+    assert!(is_conflict(&transaction.commit().await.unwrap_err()));
+
+    let transaction = begin(&store).await;
+    let refused = transaction.write(sign_up("ada")).await.unwrap_err();
+    assert!(
+        refused.kind() == ErrorKind::Conflict && !is_conflict(&refused),
+        "{refused:?}"
+    );
+    // Whoever was told so has read it: it is a conflict if it is no longer so.
+    set(&*transaction, "refusals", 1).await;
+    store.write(Op::delete(path("users/bo")).into()).await.unwrap();
+    assert!(is_conflict(&transaction.commit().await.unwrap_err()));
+    assert!(shown(&store).await.is_empty());
+}
+
 /// Counts up by a read and a write, again and again until it is not in conflict.
 async fn count_up(store: &Embedded, times: u32) {
     for _ in 0..times {
