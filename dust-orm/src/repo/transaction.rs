@@ -23,6 +23,9 @@ impl Repo {
     /// beside the store should not depend on how often. What it has not read may have changed: `Err` from its own checks is final,
     /// and leaves nothing.
     ///
+    /// As long as it runs, the engine keeps what others overwrite; on FoundationDB it has 5 s, and begins anew after that. So wait for
+    /// nothing else in it.
+    ///
     /// Revisions of what was written in the transaction are provisional. They compare within it, and the commit gives others: a
     /// [`Version`](crate::Version) that was read in a transaction is of no use after it, where the transaction wrote the record.
     /// Subscriptions, changes of indexes, op ids and further transactions are `NotSupported` in it.
