@@ -108,9 +108,9 @@ pub use field::{Field, FieldList, IntoField, ReadAs};
 pub use index::{IndexDef, Indexed};
 pub use migration::{Migrate, Migration, Progress, Step};
 pub use repo::{
-    Batch, BatchError, BatchWritten, Change, Delete, Insert, Listener, Query, QueryPage, QueryStart, RawSubscription,
-    RecordStream, Repo, ResyncReason, SlugOf, SubscribeRecords, Subscription, TakesConditions, TakesOrder, Transact,
-    Update,
+    Batch, BatchError, BatchWritten, Change, Delete, Edit, Edits, FieldEdit, Insert, Listener, Query, QueryPage,
+    QueryStart, RawSubscription, RecordStream, Repo, ResyncReason, SlugOf, SubscribeRecords, Subscription,
+    TakesConditions, TakesOrder, Transact, Update,
 };
 pub use schema::{FieldDef, FieldValue, Schema, Slug, Storage};
 pub use version::{Conflict, Expected, FieldConflict, Version, Versioned};

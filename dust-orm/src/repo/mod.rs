@@ -4,6 +4,7 @@ mod batch;
 mod bridge;
 #[cfg(feature = "http")]
 mod connect;
+mod edit;
 mod query;
 mod read;
 mod record;
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::schema::Schema;
 pub use batch::{Batch, BatchError, BatchWritten};
 pub use bridge::Listener;
+pub use edit::{Edit, Edits, FieldEdit};
 pub use query::{Query, QueryPage, QueryStart, TakesConditions, TakesOrder};
 pub use read::RecordStream;
 pub use subscribe::{Change, RawSubscription, ResyncReason, SubscribeRecords, Subscription};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_orm::prelude::*;
-use dust_orm::{Listener, Op, ResyncReason, Signal, Start, Subscription};
+use dust_orm::{Edits, FieldEdit, Listener, Op, ResyncReason, Signal, Start, Subscription, Value};
 use dust_transport::model::{Batch as Ops, Path};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
@@ -110,6 +110,78 @@ async fn a_deleted_field_is_an_upsert_while_the_record_loads() {
     assert_eq!(next(&mut changes).await, Change::Ready);
     write(&repo, [Op::delete(path("reading/links/a/note"))]).await;
     assert_eq!(next(&mut changes).await, Change::Upserted(link("a")));
+}
+
+async fn next_edit<S: Schema>(edits: &mut Edits<S>) -> (Change<S>, Vec<FieldEdit>) {
+    let edit = timeout(LIMIT, edits.next()).await.expect("in time");
+    let edit = edit.expect("not ended").expect("no error");
+    (edit.change, edit.fields)
+}
+
+fn edited(field: &'static str, old: Option<&str>, new: Option<&str>) -> FieldEdit {
+    let [old, new] = [old, new].map(|text| text.map(Value::from));
+    FieldEdit { field, old, new }
+}
+
+#[tokio::test]
+async fn edits_tell_what_fields_were_and_are() {
+    let repo = Repo::memory();
+    let first = Link {
+        note: None,
+        ..link("a")
+    };
+    repo.insert(first.clone()).await.unwrap();
+    let mut edits = repo.subscribe::<Link>().await.unwrap().edits();
+    let (change, fields) = next_edit(&mut edits).await;
+    assert_eq!(change, Change::Upserted(first.clone()));
+    assert!(!fields.is_empty() && fields.iter().all(|edit| edit.old.is_none() && edit.new.is_some()));
+    assert_eq!(next_edit(&mut edits).await, (Change::Ready, Vec::new()));
+
+    let found = repo.fetch::<Link>("a").await.unwrap();
+    let edit = found.change().put(Link::TITLE, "Other").put(Link::NOTE, "read");
+    let second = repo.update(edit).await.unwrap();
+    let changed = vec![
+        edited("title", Some(&first.title), Some("Other")),
+        edited("note", None, Some("read")),
+    ];
+    assert_eq!(next_edit(&mut edits).await, (Change::Upserted(second.clone()), changed));
+
+    // Written again as it was, by a client that does not look.
+    write(&repo, [Op::set(path("reading/links/a/note"), "read")]).await;
+    assert_eq!(
+        next_edit(&mut edits).await,
+        (Change::Upserted(second.clone()), Vec::new())
+    );
+
+    repo.update(second.change().clear(Link::NOTE)).await.unwrap();
+    let (_, fields) = next_edit(&mut edits).await;
+    assert_eq!(fields, [edited("note", Some("read"), None)]);
+
+    repo.delete_all::<Link>().await.unwrap();
+    let (change, fields) = next_edit(&mut edits).await;
+    assert_eq!(change, Change::Deleted("a".to_owned()));
+    assert!(fields.contains(&edited("title", Some("Other"), None)));
+    assert!(fields.iter().all(|edit| edit.new.is_none()));
+
+    // What comes back under the slug is told as new.
+    repo.insert(first.clone()).await.unwrap();
+    let (_, fields) = next_edit(&mut edits).await;
+    assert!(fields.iter().all(|edit| edit.old.is_none()));
+}
+
+#[tokio::test]
+async fn edits_from_a_cursor_know_what_was_from_the_second_change_on() {
+    let repo = Repo::memory();
+    repo.insert(page("a")).await.unwrap();
+    let mut edits = repo.subscribe::<Page>().changes_only().await.unwrap().edits();
+    assert_eq!(next_edit(&mut edits).await.0, Change::Ready);
+    for (title, old) in [("One", None), ("Two", Some("One"))] {
+        let found = repo.fetch::<Page>("a").await.unwrap();
+        repo.update(found.change().put(Page::TITLE, title)).await.unwrap();
+        let (_, fields) = next_edit(&mut edits).await;
+        assert!(fields.contains(&edited("title", old, Some(title))), "{fields:?}");
+    }
+    assert!(edits.cursor() > Seq(0));
 }
 
 #[tokio::test]
