@@ -423,12 +423,12 @@ impl Actor {
     fn apply(&mut self, early: &Early, socket: &Socket) -> Result<(), Break> {
         let Early { event, op_id } = early;
         let is_own = event.device == self.shared.device;
-        let settled = is_own.then(|| self.outbox.of(op_id.as_ref())).flatten();
+        let settled = is_own.then(|| self.outbox.echoed(op_id.as_ref(), event)).flatten();
         if let Err(error) = self.shared.apply(op_id.as_ref(), event, settled) {
             return self.stuck(&error, socket);
         }
         if let Some(reference) = settled {
-            self.outbox.echo(reference, event);
+            self.outbox.echo(reference);
         }
         Ok(())
     }
@@ -453,6 +453,7 @@ impl Actor {
         }
         self.caught_up = true;
         self.attempt = 0;
+        self.outbox.answer_echoed_before(self.join);
         if !self.shared.op_ids.load(Ordering::Relaxed) {
             self.outbox.give_up_sent_before(self.join);
         }

@@ -127,7 +127,7 @@ impl Sync {
     ///
     /// Of a file: `Locked` if it is in use; `Format` if it is of another version or program, with the code `other_store` if it
     /// is of another store or server; `InvalidParams` with `other_device` if it has writes of another device than the one that
-    /// the options choose; `Corrupt` if it is damaged; `Storage` if it cannot be read or written. It is as it was then.
+    /// the options choose; `Corrupt` if it is damaged; `Storage` if it cannot be read or written. Nothing in it is lost then.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -97,7 +97,8 @@ impl SyncOptions {
     /// what a program had not settled when it ended is sent by the next one, in the order of the calls, where the server
     /// commits an op id once; where it does not, only what was never sent. What came of it is told by
     /// [`Sync::restored`](super::Sync::restored). Leases are not kept: what a program holds ends with it. Nor is what goes over
-    /// HTTP, which is a batch of several ops on the hosted server.
+    /// HTTP, which is a batch of several ops on the hosted server. What is sent again counts once as long as the server remembers
+    /// its id: our own does so for a day and 10 000 ops at least.
     ///
     /// For writes that were restored, the time of [`Offline::QueueFor`] begins anew when the file is opened; with
     /// [`Offline::Reject`] they wait for [`reply_timeout`](Self::reply_timeout).

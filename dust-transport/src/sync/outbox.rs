@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::file::{File, Row, Ticket};
 use crate::channel::{BATCH, BatchReply, BatchRequest, Refusal, Reply, WriteReply, WriteRequest};
 use crate::error::{ConflictAt, Error, ErrorKind, Outcome};
-use crate::model::{Batch, Event, FileRef, Lease, Op, OpId, OpKind, Path, Value};
+use crate::model::{Batch, Event, FileRef, Lease, Op, OpId, OpKind, Path, Seq, Value};
 use crate::transport::{Done, Written};
 
 /// The join of what an earlier program sent.
@@ -26,6 +26,8 @@ pub(super) struct Pending {
     answer: Answer,
     /// The join in which it was last sent.
     sent_in: Option<u64>,
+    /// What the events said of its ops, so far.
+    echoed: Vec<(Seq, Done)>,
     /// It is for the file to keep.
     is_lasting: bool,
     /// It is in the file as soon as this is.
@@ -86,6 +88,7 @@ impl Pending {
             ops: places(&batch.ops),
             answer,
             sent_in: None,
+            echoed: Vec::new(),
             is_lasting: !batch.ops.iter().all(is_lease),
             kept: None,
             marked: None,
@@ -111,6 +114,7 @@ impl Pending {
             ops: places(ops),
             answer,
             sent_in: is_sent.then_some(EARLIER),
+            echoed: Vec::new(),
             is_lasting: true,
             kept: Some(0),
             marked: is_sent.then_some(0),
@@ -242,22 +246,56 @@ impl Outbox {
         let _ = pending.answer.send(answer);
     }
 
-    /// The write that an op of this device comes from: the first under its op id. A batch is answered as a whole.
-    pub(super) fn of(&self, op_id: Option<&OpId>) -> Option<u64> {
+    /// Notes an op of this device at the write that it comes from, the first under its op id; gives its number if that was the
+    /// last of its ops, so that it is committed.
+    pub(super) fn echoed(&mut self, op_id: Option<&OpId>, event: &Event) -> Option<u64> {
         let reference = self.by_op_id.get(op_id?)?.front().copied()?;
-        let pending = self.pending.get(&reference)?;
-        (pending.event != BATCH).then_some(reference)
+        let pending = self.pending.get_mut(&reference)?;
+        // One that could not be applied comes again.
+        if pending.echoed.last().is_none_or(|(seq, _)| *seq < event.seq) {
+            let value = event.value.as_ref();
+            let lease = value.and_then(Lease::from_value).map(Done::Leased);
+            let file = || value.and_then(FileRef::from_value).map(Done::Stored);
+            pending
+                .echoed
+                .push((event.seq, lease.or_else(file).unwrap_or_default()));
+        }
+        (pending.echoed.len() == pending.ops.len()).then_some(reference)
     }
 
-    /// Answers a write by its own event, with which it has left the file.
-    pub(super) fn echo(&mut self, reference: u64, event: &Event) {
+    /// Answers a write by its own events, with which it has left the file. A batch waits for its reply, which says more, if one
+    /// is to come.
+    pub(super) fn echo(&mut self, reference: u64) {
+        let Some(pending) = self.pending.get_mut(&reference) else {
+            return;
+        };
+        pending.kept = None;
+        if pending.event != BATCH {
+            self.answer_by_events(reference);
+        }
+    }
+
+    /// Answers the batches that were sent before this join, and whose events came in it: no reply will.
+    pub(super) fn answer_echoed_before(&mut self, join: u64) {
+        let is_answered = |pending: &Pending| {
+            pending.sent_in.is_some_and(|sent_in| sent_in != join) && pending.echoed.len() == pending.ops.len()
+        };
+        let answered = self.pending.iter().filter(|(_, pending)| is_answered(pending));
+        let answered: Vec<u64> = answered.map(|(reference, _)| *reference).collect();
+        for reference in answered {
+            self.answer_by_events(reference);
+        }
+    }
+
+    fn answer_by_events(&mut self, reference: u64) {
         let Some(pending) = self.remove(reference) else { return };
-        let value = event.value.as_ref();
-        let lease = value.and_then(Lease::from_value).map(Done::Leased);
-        let done = lease.or_else(|| value.and_then(FileRef::from_value).map(Done::Stored));
+        let (seqs, mut done): (Vec<Seq>, Vec<Done>) = pending.echoed.into_iter().unzip();
+        if done.iter().all(|done| *done == Done::Applied) {
+            done.clear();
+        }
         let _ = pending.answer.send(Ok(Written {
-            seqs: vec![event.seq],
-            done: done.into_iter().collect(),
+            seqs,
+            done,
             // What was never sent was committed by an earlier program under the same id.
             deduplicated: pending.sent_in.is_none(),
         }));

@@ -158,11 +158,11 @@ async fn writes_without_a_connection_are_committed_once_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_was_sent_is_sent_again_where_it_counts_once() {
+async fn what_was_sent_is_settled_by_its_events_or_sent_again_where_it_counts_once() {
     let (server, place) = (Server::start().await, place());
     let sync = open(&server, &place).await;
     server.faults.keep_replies.store(true, Ordering::Relaxed);
-    // A batch has no event of its own, so it is open until the reply.
+    // All of its events are there, so it is committed, and nothing is left to do for the next program.
     let batch = Batch::new([Op::increment(path("n"), 1), Op::increment(path("n"), 1)]);
     let mut waiting = Box::pin(sync.write(batch));
     assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -172,10 +172,43 @@ async fn what_was_sent_is_sent_again_where_it_counts_once() {
 
     server.faults.keep_replies.store(false, Ordering::Relaxed);
     let sync = open(&server, &place).await;
-    let all = restored(&sync).await;
-    let written = all[0].result.as_ref().unwrap();
-    assert_eq!((&written.seqs[..], written.deduplicated), (&[Seq(1), Seq(2)][..], true));
-    assert_eq!((value(&sync, "n").await, all.len()), (Some(Value::from(2)), 1));
+    assert!(restored(&sync).await.is_empty());
+
+    // Committed, and cut before its events; then lost before it was committed.
+    let batch = || Batch::new([Op::increment(path("n"), 1), Op::increment(path("n"), 1)]);
+    for (committed, sent, first) in [(true, 2, 3), (false, 4, 5)] {
+        let sync = open_again(&server, &place, sync.clone()).await;
+        server.faults.cut_after_commit.store(committed, Ordering::Relaxed);
+        server.faults.drop_writes.store(!committed, Ordering::Relaxed);
+        *server.faults.refuse_with.lock().unwrap() = Some(503);
+        let written = sync.write_optimistic(batch()).await.unwrap();
+        while server.sent(BATCH).len() < if committed { 2 } else { 3 } {
+            tokio::task::yield_now().await;
+        }
+        server.cut();
+        offline(&sync).await;
+        sync.close().await.unwrap();
+        drop(written);
+        server.faults.drop_writes.store(false, Ordering::Relaxed);
+        reopen(&server);
+        let sync = open(&server, &place).await;
+        let all = restored(&sync).await;
+        let written = all[0].result.as_ref().unwrap();
+        assert_eq!((&written.seqs[..], all.len()), (&[Seq(first), Seq(first + 1)][..], 1));
+        assert_eq!(
+            (value(&sync, "n").await, server.sent(BATCH).len()),
+            (Some(Value::from(first + 1)), sent)
+        );
+        sync.close().await.unwrap();
+    }
+}
+
+/// The next program, after the one before has let go of its file.
+async fn open_again(server: &Server, place: &Place, before: Sync) -> Sync {
+    before.close().await.unwrap();
+    let sync = open(server, place).await;
+    live(&sync).await;
+    sync
 }
 
 #[tokio::test]

@@ -180,13 +180,25 @@ async fn a_write_survives_a_cut_and_counts_once() {
     let batch = Batch::one(Op::increment(path("n"), 1));
     let written = sync.write(batch).await.unwrap();
     assert_eq!((written.seqs, written.deduplicated), (vec![Seq(1)], false));
-    // A batch has no event of its own: it is sent again, and known.
+    // So it is with a batch, once all of its events are there.
     server.faults.cut_after_commit.store(true, Ordering::Relaxed);
     let batch = Batch::new([Op::increment(path("n"), 1), Op::increment(path("n"), 1)]);
     let written = sync.write(batch).await.unwrap();
-    assert_eq!((written.seqs, written.deduplicated), (vec![Seq(2), Seq(3)], true));
+    assert_eq!((written.seqs, written.deduplicated), (vec![Seq(2), Seq(3)], false));
     assert_eq!(value(&sync, "n").await, Some(Value::from(3)));
-    assert_eq!((server.sent(WRITE).len(), server.sent(BATCH).len()), (1, 2));
+    assert_eq!((server.sent(WRITE).len(), server.sent(BATCH).len()), (1, 1));
+    // What was lost before it was committed is sent again.
+    server.faults.drop_writes.store(true, Ordering::Relaxed);
+    let writing = tokio::spawn({
+        let sync = sync.clone();
+        async move { sync.write(Batch::one(Op::increment(path("n"), 1))).await }
+    });
+    while server.sent(WRITE).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    server.faults.drop_writes.store(false, Ordering::Relaxed);
+    server.cut();
+    assert_eq!(writing.await.unwrap().unwrap().seqs, [Seq(4)]);
 }
 
 #[tokio::test]
