@@ -95,9 +95,9 @@ async fn pass(mut near: TcpStream, upstream: SocketAddr, mode: watch::Receiver<M
 
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>, number: usize) {
     let is_open = |mode: &Mode| *mode != Mode::Hold && (*mode != Mode::HoldHalf || number.is_multiple_of(2));
-    let (mut bytes, mut begin, mut is_upgraded) = (Vec::new(), 0, false);
+    let (mut bytes, mut begin, mut stage) = (Vec::new(), 0, Stage::Head);
     loop {
-        let Some(length) = length_of(&bytes[begin..], is_upgraded) else {
+        let Some(length) = length_of(&bytes[begin..], stage) else {
             bytes.drain(..begin);
             begin = 0;
             match from.read_buf(&mut bytes).await {
@@ -110,20 +110,38 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::
             return;
         };
         // What only belongs to the connection is not said twice.
-        let is_data = is_upgraded && matches!(message[0] & 0x0f, 1 | 2);
+        let is_data = stage == Stage::Frames && matches!(message[0] & 0x0f, 1 | 2);
         for _ in 0..=usize::from(mode == Mode::Twice && is_data) {
             if to.write_all(message).await.is_err() {
                 return;
             }
         }
-        (begin, is_upgraded) = (begin + length, true);
+        if stage == Stage::Head {
+            let head = String::from_utf8_lossy(message).to_ascii_lowercase();
+            let is_upgraded = head.contains("\r\nupgrade: websocket\r\n");
+            stage = if is_upgraded { Stage::Frames } else { Stage::Plain };
+        }
+        begin += length;
     }
 }
 
-/// The length of the first message, if all of it is there: the head of the upgrade, then WebSocket frames.
-fn length_of(bytes: &[u8], is_upgraded: bool) -> Option<usize> {
-    if !is_upgraded {
-        return Some(bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4);
+/// What comes next in one direction of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The head of a request or a response.
+    Head,
+    /// WebSocket frames.
+    Frames,
+    /// What HTTP makes of it.
+    Plain,
+}
+
+/// The length of the first message, if all of it is there.
+fn length_of(bytes: &[u8], stage: Stage) -> Option<usize> {
+    match stage {
+        Stage::Head => return Some(bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4),
+        Stage::Plain => return (!bytes.is_empty()).then_some(bytes.len()),
+        Stage::Frames => {}
     }
     let second = *bytes.get(1)?;
     let (head, payload) = match second & 0x7f {
