@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dust_store::{Clock, Embedded};
 use dust_transport::error::{Error, ErrorKind};
-use dust_transport::model::{Batch, Fence, Lease, Op, Path};
+use dust_transport::model::{Batch, Fence, Op, Path};
 use dust_transport::transport::{Transport as _, Written};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -37,22 +37,24 @@ pub(super) struct Leases {
 
 /// A lease that this server has.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+pub(super) struct Held {
     token: u64,
-    expires_at_ms: u64,
-}
-
-impl From<&Lease> for Held {
-    fn from(lease: &Lease) -> Self {
-        Self {
-            token: lease.token,
-            expires_at_ms: lease.expires_at_ms,
-        }
-    }
+    /// When it ends, by this server's clock and counted from before it was asked for; so it does not end later here than
+    /// for the others.
+    until_ms: u64,
 }
 
 fn key(store: Uuid) -> Result<Path, Error> {
     Ok(Path::new(["leases", &store.to_string()])?)
+}
+
+/// The lease that an op has got or renewed.
+fn held(written: &Written, index: usize, until_ms: u64) -> Option<Held> {
+    let lease = written.done(index).lease()?;
+    Some(Held {
+        token: lease.token,
+        until_ms,
+    })
 }
 
 /// Whether a refusal says that a lease is another's.
@@ -89,7 +91,7 @@ impl Leases {
 
     fn live(&self, store: Uuid) -> Option<Held> {
         let held = self.held().get(&store).copied();
-        held.filter(|held| self.clock.now_ms() < held.expires_at_ms)
+        held.filter(|held| self.clock.now_ms() < held.until_ms)
     }
 
     /// The same ops, refused once the lease is another's.
@@ -106,31 +108,32 @@ impl Leases {
         Ok(ops.into_iter().map(|op| op.fenced(fence.clone())).collect())
     }
 
-    /// Takes the lease of a store that nobody has; whether it is had now.
-    pub(super) async fn take(&self, store: Uuid) -> Result<bool, Error> {
-        let key = key(store)?;
-        if let Some(entry) = self.store.get(&key).await?
-            && Lease::from_value(&entry.value).is_some_and(|lease| lease.is_live(self.clock.now_ms()))
-        {
-            return Ok(false);
-        }
-        match self
-            .store
-            .write(Op::lease(key, Some(&self.holder), self.ttl).into())
-            .await
-        {
-            Ok(written) => Ok(self.keep(store, &written, 0)),
-            Err(error) if is_taken(&error) => Ok(false),
+    /// When a lease ends that is asked for now.
+    fn end(&self) -> u64 {
+        let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        self.clock.now_ms().saturating_add(ttl_ms)
+    }
+
+    /// Takes the lease of a store, if nobody has it. It counts once it is [kept](Self::keep).
+    pub(super) async fn take(&self, store: Uuid) -> Result<Option<Held>, Error> {
+        let until_ms = self.end();
+        let lease = Op::lease(key(store)?, Some(&self.holder), self.ttl);
+        match self.store.write(lease.into()).await {
+            Ok(written) => Ok(held(&written, 0, until_ms)),
+            Err(error) if is_taken(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn keep(&self, store: Uuid, written: &Written, index: usize) -> bool {
-        let lease = written.done(index).lease();
-        if let Some(lease) = lease {
-            self.held().insert(store, lease.into());
+    /// Delivers the webhooks of a store from now on, whose lease was taken.
+    pub(super) fn keep(&self, store: Uuid, held: Held) {
+        self.held().insert(store, held);
+    }
+
+    fn renewed(&self, store: Uuid, written: &Written, index: usize, until_ms: u64) {
+        if let Some(held) = held(written, index, until_ms) {
+            self.keep(store, held);
         }
-        lease.is_some()
     }
 
     /// Renews all that are had; tells what was written, and which stores' were lost.
@@ -143,10 +146,11 @@ impl Leases {
         if ops.is_empty() {
             return Ok((Written::default(), Vec::new()));
         }
+        let until_ms = self.end();
         match self.store.write(Batch::new(ops.iter().cloned())).await {
             Ok(written) => {
                 for (index, (store, _)) in held.iter().enumerate() {
-                    self.keep(*store, &written, index);
+                    self.renewed(*store, &written, index, until_ms);
                 }
                 return Ok((written, Vec::new()));
             }
@@ -156,8 +160,9 @@ impl Leases {
         // One that is lost refuses them all.
         let mut lost = Vec::new();
         for ((store, _), op) in held.iter().zip(ops) {
+            let until_ms = self.end();
             match self.store.write(op.into()).await {
-                Ok(written) => drop(self.keep(*store, &written, 0)),
+                Ok(written) => self.renewed(*store, &written, 0, until_ms),
                 Err(error) if is_taken(&error) => {
                     self.lose(*store);
                     lost.push(*store);

@@ -110,6 +110,9 @@ impl Registry {
         }
         self.leases.stirred.notify_one();
         drop(making);
+        for hook in self.all() {
+            self.take_ping(hook.record.id).await?;
+        }
         Ok(())
     }
 
@@ -182,12 +185,18 @@ impl Registry {
         self.compact(&written).await?;
         let mut changed = !lost.is_empty();
         for store in stores.into_iter().filter(|store| !lost.contains(store)) {
-            if self.leases.holds(store) || !self.leases.take(store).await? {
+            if self.leases.holds(store) {
                 continue;
             }
-            // Nobody else writes them any more.
+            let Some(taken) = self.leases.take(store).await? else {
+                continue;
+            };
+            // Nobody else writes them any more, and nothing is sent from here before they are read.
             for hook in self.of_store(store) {
                 self.restore(&hook).await?;
+            }
+            self.leases.keep(store, taken);
+            for hook in self.of_store(store) {
                 self.take_ping(hook.record.id).await?;
             }
             changed = true;
