@@ -40,6 +40,7 @@ pub(crate) fn check<'a>(cx: &Ctxt, raw: &'a RawStruct<'a>) -> Option<Schema<'a>>
         slug: slug?,
         fields,
         indexes,
+        index_only: check_write_primary(cx, raw),
         validated: raw.validated,
     })
 }
@@ -299,6 +300,38 @@ fn check_names(cx: &Ctxt, raw: &[RawField<'_>], fields: &[Field<'_>]) {
             );
         }
     }
+}
+
+/// Whether the records live only in their indexes. Then each index holds them, and there is one.
+fn check_write_primary(cx: &Ctxt, raw: &RawStruct<'_>) -> bool {
+    let Some(span) = raw
+        .write_primary
+        .span()
+        .filter(|_| raw.write_primary.value() == Some(&false))
+    else {
+        return false;
+    };
+    if raw.indexes.is_empty() {
+        cx.error(
+            span,
+            "records that live only in their indexes need one: add `index(date, user_id, mapped = false)`",
+        );
+    }
+    for index in &raw.indexes {
+        if index.mapped.value() != Some(&false) {
+            cx.error(
+                index.span,
+                "the records live only in their indexes, so each of these holds them: write `index(.., mapped = false)`",
+            );
+        }
+        if let Some(span) = index.unique.span() {
+            cx.error(
+                span,
+                "an index that is all there is of its records is not unique: remove `unique`",
+            );
+        }
+    }
+    true
 }
 
 /// The most fields of an index: what its entries have room for.

@@ -56,6 +56,7 @@ use proc_macro2::TokenStream;
 /// | `prefix = "links"` | where the records lie; `"reading/links"` or `["reading", "links"]` for more segments. In the string `~1` is a slash and `~0` a tilde inside a segment; in the list every segment is literal |
 /// | `storage = "flat"` | `flat` (the default): one leaf per field; `map`: one value per record |
 /// | `index(department, name)` | records are found by these fields, in this order; once for each index. Fields by their names in Rust, at most eight. Where two indexes share a field, clippy takes the bare name for an attribute given twice; in quotes, `index("department", "name")`, it does not. With `unique` among them no two records have the same values; with `mapped = false` the entries hold the records, so that a query reads nothing else |
+/// | `write_primary = false` | the records live only in their indexes, all `mapped = false`: they are found by queries, and are in no listing or log |
 /// | `crate = "renamed"` | the path of `dust-orm` where it is not `::dust_orm` |
 ///
 /// # On a field

@@ -27,6 +27,8 @@ pub(crate) struct Schema<'a> {
     pub(crate) krate: Option<&'a Path>,
     pub(crate) prefix: &'a [String],
     pub(crate) storage: Storage,
+    /// The records live only in their indexes.
+    pub(crate) index_only: bool,
     pub(crate) slug: Slug<'a>,
     pub(crate) fields: Vec<Field<'a>>,
     pub(crate) indexes: Vec<Index>,

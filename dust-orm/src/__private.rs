@@ -2,7 +2,7 @@
 
 pub use crate::field::Field;
 pub use crate::index::{IndexDef, Indexed};
-pub use crate::schema::{FieldDef, FieldValue, Schema, Slug, Storage};
+pub use crate::schema::{FieldDef, FieldValue, IndexOnly, Primary, Schema, Slug, Storage};
 pub use ::validator::ValidationErrors;
 
 use dust_transport::model::Value;

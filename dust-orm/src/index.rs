@@ -84,7 +84,12 @@ impl IndexDef {
         } else {
             definition
         };
-        Ok(if self.unique { definition.unique() } else { definition })
+        let definition = if self.unique { definition.unique() } else { definition };
+        Ok(if S::WRITE_PRIMARY {
+            definition
+        } else {
+            definition.index_only()
+        })
     }
 }
 

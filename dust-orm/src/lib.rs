@@ -34,7 +34,7 @@
 //! * [`Schema`], [`Field`], [`Storage`]: what a record is to the library.
 //! * [`Changeset`], [`Errors`]: casting what came from outside, and checking it.
 //! * [`Repo`], [`Batch`], [`Subscription`]: records in and out of a store.
-//! * [`Indexed`], [`Query`]: records found by their fields.
+//! * [`Indexed`], [`Query`]: records found by their fields. [`Primary`], [`IndexOnly`]: whether they are leaves, too.
 //! * [`Repo::transaction`]: many calls that are one. [`Repo::migrate`], [`Migration`], [`Step`]: changes of what is stored.
 //! * [`Version`], [`Versioned`], [`Conflict`]: compare-and-swap of whole records.
 //! * [`Error`], [`WriteError`], [`BatchError`]: what can go wrong, and what to do then.
@@ -112,5 +112,5 @@ pub use repo::{
     QueryStart, RawSubscription, RecordStream, Repo, ResyncReason, SlugOf, SubscribeRecords, Subscription,
     TakesConditions, TakesOrder, Transact, Update,
 };
-pub use schema::{FieldDef, FieldValue, Schema, Slug, Storage};
+pub use schema::{FieldDef, FieldValue, IndexOnly, Primary, Schema, Slug, Storage};
 pub use version::{Conflict, Expected, FieldConflict, Version, Versioned};

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::changeset::Changeset;
 use crate::codec::{self, Ask, CastError};
+use crate::index::Indexed;
 use dust_transport::model::Value;
 
 /// How the fields of a record lie in the store.
@@ -224,6 +225,45 @@ pub trait Slug: FieldValue + AsRef<str> {}
 #[diagnostic::do_not_recommend]
 impl<T: FieldValue + AsRef<str>> Slug for T {}
 
+/// A schema whose records are leaves of the store: read by slug, listed, followed, updated. The derive implements it unless the
+/// struct has `write_primary = false`; who implements [`Schema`] by hand implements it, too.
+///
+/// ```
+/// fn has_leaves<S: dust_orm::Primary>() {}
+///
+/// # use dust_orm::prelude::*;
+/// #[derive(Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "links")]
+/// struct Link { slug: String, title: String }
+///
+/// has_leaves::<Link>();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the records of `{Self}` live only in their indexes: they are found by `repo.query(..)` and by nothing else",
+    label = "has `write_primary = false`",
+    note = "write them by `insert` or `insert_all`, and take them out by `delete_records`; without `write_primary = false` they are leaves, which are read, listed, followed and updated"
+)]
+pub trait Primary: Schema {}
+
+/// A schema whose records live only in their indexes; implemented by the derive where the struct has `write_primary = false`.
+///
+/// ```
+/// fn lives_in_its_index<S: dust_orm::IndexOnly>() {}
+///
+/// # use dust_orm::prelude::*;
+/// #[derive(Serialize, Deserialize, DustSchema)]
+/// #[dust(prefix = "events", write_primary = false, index(day, user, mapped = false))]
+/// struct Event { slug: String, day: String, user: String }
+///
+/// lives_in_its_index::<Event>();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the records of `{Self}` are leaves of the store, and do not live only in their indexes",
+    label = "has no `write_primary = false`",
+    note = "use `Batch` and `repo.batch_write(..)` for records that are leaves"
+)]
+pub trait IndexOnly: Indexed {}
+
 /// A record type: where its records lie and what their fields are. Derive it with [`DustSchema`](crate::DustSchema).
 ///
 /// Who implements it by hand MUST see to this: `FIELDS` names each field that serde writes, once, under the name that serde
@@ -255,6 +295,8 @@ pub trait Schema: Serialize + DeserializeOwned + Send + Sync + 'static {
     const PREFIX: &'static [&'static str];
     /// How the fields lie in the store.
     const STORAGE: Storage;
+    /// Whether the records are written as leaves; false for those that live only in their indexes (`write_primary = false`).
+    const WRITE_PRIMARY: bool = true;
     /// The fields in the order of their declaration.
     const FIELDS: &'static [FieldDef];
     /// The index of the slug in `FIELDS`.

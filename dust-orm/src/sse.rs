@@ -20,7 +20,7 @@ use axum::response::sse::{Event, KeepAlive, KeepAliveStream, Sse};
 use futures_core::Stream;
 use serde::Serialize;
 
-use crate::{Change, Error, Repo, Schema, Seq, Subscription};
+use crate::{Change, Error, Primary, Repo, Schema, Seq, Subscription};
 
 /// The header with which a browser says what it got last.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -52,7 +52,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 ///
 /// # Cancel safety
 /// Dropping the future, or the response, unsubscribes.
-pub async fn live<S: Schema + Serialize>(
+pub async fn live<S: Primary + Serialize>(
     repo: &Repo,
     headers: &HeaderMap,
 ) -> Result<Sse<KeepAliveStream<Live<S>>>, Error> {

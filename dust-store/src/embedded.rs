@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dust_layer::Engine;
 use dust_transport::error::Error;
 use dust_transport::model::{Batch, DeviceId, Entry, Event, FileHash, Path, Seq};
-use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage, RecordChange};
 use dust_transport::transport::{
     Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transaction, Transport, Written,
 };
@@ -420,6 +420,11 @@ trait AnyStore: Send + Sync {
     fn get_many<'a>(&'a self, paths: &'a [Path]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, Error>>;
     fn exists<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<bool, Error>>;
     fn write(self: Arc<Self>, device: &DeviceId, batch: Batch) -> BoxFuture<'_, Result<Written, Error>>;
+    fn write_records(
+        self: Arc<Self>,
+        device: &DeviceId,
+        changes: Vec<RecordChange>,
+    ) -> BoxFuture<'_, Result<(), Error>>;
     fn subscribe(self: Arc<Self>, subscribe: Subscribe) -> BoxFuture<'static, Result<EventStream, Error>>;
     fn indexes(&self) -> BoxFuture<'_, Result<Vec<IndexStatus>, Error>>;
     fn ensure_index(self: Arc<Self>, definition: &IndexDefinition) -> BoxFuture<'_, Result<IndexStatus, Error>>;
@@ -507,6 +512,14 @@ impl<E: Engine> AnyStore for Store<E> {
         Box::pin(async move { Self::write(&self, device, batch).await })
     }
 
+    fn write_records(
+        self: Arc<Self>,
+        device: &DeviceId,
+        changes: Vec<RecordChange>,
+    ) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { Self::write_records(&self, device, changes).await })
+    }
+
     fn subscribe(self: Arc<Self>, subscribe: Subscribe) -> BoxFuture<'static, Result<EventStream, Error>> {
         Box::pin(async move { Self::subscribe(&self, subscribe).await })
     }
@@ -559,6 +572,7 @@ impl Transport for Embedded {
         let options = self.store.options();
         Capabilities::full()
             .with_queries(true)
+            .with_index_only_records(true)
             .with_transactions(true)
             .with_batch_ops_max(options.batch_ops_max)
             .with_page_leaves_max(options.page_leaves_max)
@@ -598,6 +612,10 @@ impl Transport for Embedded {
 
     fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
         Arc::clone(&self.store).drop_index(definition)
+    }
+
+    fn write_records(&self, changes: Vec<RecordChange>) -> BoxFuture<'_, Result<(), Error>> {
+        Arc::clone(&self.store).write_records(&self.device, changes)
     }
 
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {

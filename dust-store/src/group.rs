@@ -36,6 +36,8 @@ pub(crate) enum Verdict {
     },
     /// The log begins after this sequence number.
     Compacted(u64),
+    /// Records that live only in their indexes are written.
+    Recorded,
     /// The indexes have been changed, or are as they should be.
     Indexed(Indexed),
     /// A batch had been written before.
@@ -132,7 +134,9 @@ impl<E: Engine> Store<E> {
             dedup::prune(self, transaction, &mut after, before.seq, now_ms).await?;
             self.retain(transaction, limits, &mut after, before.seq, now_ms).await?;
         }
-        if after != before {
+        // What is replaced in an index has been read, and another node may do the same.
+        let is_recorded = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Recorded));
+        if after != before || is_recorded {
             transaction.set(self.keys.head(), &after.encode());
         }
         Ok(Evaluated {
@@ -163,7 +167,7 @@ impl<E: Engine> Store<E> {
                 }) => Err(error),
                 Verdict::Repeated(written) => Ok(written),
                 Verdict::Compacted(through) => Ok(Written::new([Seq(through)])),
-                Verdict::Indexed(_) => Ok(Written::default()),
+                Verdict::Indexed(_) | Verdict::Recorded => Ok(Written::default()),
                 Verdict::RolledBack { first, ops } => {
                     let seqs = (first..).zip(&ops).map(|(seq, _)| Seq(seq));
                     let written = Written::new(seqs);
@@ -253,6 +257,12 @@ async fn evaluate_one<T: Transaction>(
         Work::Compact { through } => {
             retention::fold(draft, head, *through, retention::FOLD_OPS_MAX, now_ms).await?;
             Ok(Verdict::Compacted(head.compacted))
+        }
+        Work::Records(changes) => {
+            for change in changes {
+                change.evaluate(draft, indexes).await?;
+            }
+            Ok(Verdict::Recorded)
         }
         Work::Index(work) => Ok(Verdict::Indexed(work.evaluate(draft, indexes, company).await?)),
     }

@@ -18,7 +18,7 @@ use dust_transport::transport::Written;
 use tokio::sync::{Notify, oneshot};
 
 use crate::drive::block_on;
-use crate::index::IndexWork;
+use crate::index::{IndexWork, OnlyWork};
 use crate::relay::{Relay, Running};
 use crate::rollback::Target;
 use crate::store::Store;
@@ -43,6 +43,8 @@ pub(crate) enum Work {
     Rollback(Target),
     /// To take some of the ops up to here out of the log.
     Compact { through: u64 },
+    /// To write records that live only in their indexes.
+    Records(Vec<OnlyWork>),
     /// To define, build or remove an index.
     Index(IndexWork),
 }

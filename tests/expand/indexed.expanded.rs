@@ -17,6 +17,8 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __d::Primary for User {}
+    #[automatically_derived]
     impl __d::Indexed for User {
         const INDEXES: &'static [__d::IndexDef] = &[
             __d::IndexDef::new(&[2]),

@@ -22,6 +22,8 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __d::Primary for Link {}
+    #[automatically_derived]
     impl Link {
         /// The field `slug`.
         pub const SLUG: __d::Field<Self, String> = __d::Field::at(0);

@@ -29,6 +29,11 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __d::Primary for Link
+    where
+        for<'__dust> Link: __d::Schema,
+    {}
+    #[automatically_derived]
     impl Link {
         /// The field `slug`.
         pub const SLUG: __d::Field<Self, String> = __d::Field::at(0);

@@ -18,6 +18,8 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __d::Primary for User {}
+    #[automatically_derived]
     impl __d::Indexed for User {
         const INDEXES: &'static [__d::IndexDef] = &[
             __d::IndexDef::new(&[1]).unique(),

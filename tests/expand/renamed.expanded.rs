@@ -19,6 +19,8 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __d::Primary for r#Kind {}
+    #[automatically_derived]
     impl r#Kind {
         /// The field `type`.
         const TYPE: __d::Field<Self, String> = __d::Field::at(0);

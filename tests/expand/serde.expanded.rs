@@ -26,6 +26,8 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __d::Primary for Page {}
+    #[automatically_derived]
     impl Page {
         /// The field `slug`.
         const SLUG: __d::Field<Self, String> = __d::Field::at(0);

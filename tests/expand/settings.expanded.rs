@@ -25,6 +25,8 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __d::Primary for Task {}
+    #[automatically_derived]
     impl Task {
         /// The field `id`.
         pub(crate) const ID: __d::Field<Self, Id> = __d::Field::at(0);

@@ -54,6 +54,13 @@ pub(crate) fn fallback(raw: &RawStruct<'_>) -> TokenStream {
                 ""
             }
         }
+        #[automatically_derived]
+        impl #impl_generics __d::Primary for #ident #ty_generics
+        where
+            #(#own,)*
+            for<'__dust> #ident #ty_generics: __d::Schema,
+        {
+        }
         #indexed
         #[automatically_derived]
         impl #impl_generics #ident #ty_generics #where_clause {

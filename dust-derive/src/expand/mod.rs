@@ -49,17 +49,30 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
             }
         }
     });
+    let write_primary = schema.index_only.then(|| {
+        quote!(
+            const WRITE_PRIMARY: ::core::primitive::bool = false;
+        )
+    });
+    let kind = if schema.index_only {
+        quote!(IndexOnly)
+    } else {
+        quote!(Primary)
+    };
     let body = quote! {
         #[automatically_derived]
         impl #impl_generics __d::Schema for #ident #ty_generics #bounds {
             const NAME: &'static ::core::primitive::str = #name;
             const PREFIX: &'static [&'static ::core::primitive::str] = &[#(#prefix),*];
             const STORAGE: __d::Storage = __d::Storage::#storage;
+            #write_primary
             const FIELDS: &'static [__d::FieldDef] = &[#(#fields),*];
             const SLUG_INDEX: ::core::primitive::usize = #slug_index;
             #slug
             #rules
         }
+        #[automatically_derived]
+        impl #impl_generics __d::#kind for #ident #ty_generics #bounds {}
         #indexed
         #[automatically_derived]
         impl #impl_generics #ident #ty_generics #where_clause {

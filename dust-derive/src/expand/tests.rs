@@ -32,7 +32,7 @@ macro_rules! snapshots {
     )*};
 }
 
-snapshots!(link settings serde generic renamed indexed options mistaken);
+snapshots!(link settings serde generic renamed indexed options event mistaken);
 
 /// Whatever stands in a struct, the answer is tokens: every input is tried with each of its tokens left out, and with each put twice.
 #[test]

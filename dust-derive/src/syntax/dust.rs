@@ -11,7 +11,7 @@ use crate::ctxt::Ctxt;
 use crate::distance::nearest;
 use crate::model::{Fill, Storage};
 
-const STRUCT_KEYS: &[&str] = &["prefix", "storage", "index", "crate"];
+const STRUCT_KEYS: &[&str] = &["prefix", "storage", "index", "write_primary", "crate"];
 const FIELD_KEYS: &[&str] = &["slug", "required", "rename", "default", "skip"];
 const STORAGES: &[&str] = &["flat", "map"];
 
@@ -21,6 +21,16 @@ pub(super) fn read_struct(cx: &Ctxt, attr: &Attribute, raw: &mut RawStruct<'_>) 
         "storage" => {
             let storage = string(cx, setting, "flat").and_then(|name| storage(cx, &name));
             raw.storage.set(cx, setting.span, storage.unwrap_or(Storage::Flat));
+        }
+        "write_primary" => {
+            let value = setting.input.parse::<Token![=]>();
+            match value.and_then(|_| setting.input.parse::<LitBool>()) {
+                Ok(value) => raw.write_primary.set(cx, setting.span, value.value),
+                Err(_) => cx.error(
+                    setting.span,
+                    "`write_primary` is `true` or `false`: write `write_primary = false` for records that live only in their indexes",
+                ),
+            }
         }
         "crate" => {
             if let Some(path) = path(cx, setting, "::dust_orm") {

@@ -24,6 +24,7 @@ pub(crate) struct RawStruct<'a> {
     pub(crate) krate: Attr<Path>,
     pub(crate) prefix: Attr<Vec<String>>,
     pub(crate) storage: Attr<Storage>,
+    pub(crate) write_primary: Attr<bool>,
     pub(crate) indexes: Vec<RawIndex>,
     pub(crate) serde: SerdeStruct,
     /// Has a `#[validate(..)]`, here or on a field.
@@ -83,6 +84,7 @@ pub(crate) fn parse<'a>(cx: &Ctxt, input: &'a DeriveInput) -> RawStruct<'a> {
         krate: Attr::none("crate"),
         prefix: Attr::none("prefix"),
         storage: Attr::none("storage"),
+        write_primary: Attr::none("write_primary"),
         indexes: Vec::new(),
         serde: SerdeStruct {
             rename_all: Attr::none("rename_all"),

@@ -6,7 +6,7 @@ use super::Repo;
 use super::write::{SlugOf, plan_delete, plan_insert, plan_update, taken};
 use crate::changeset::{Changeset, Errors};
 use crate::error::{Error, ErrorKind, WriteError};
-use crate::schema::Schema;
+use crate::schema::{Primary, Schema};
 use crate::version::Expected;
 
 impl Repo {
@@ -141,18 +141,18 @@ impl Batch {
     }
 
     /// Adds an insert, as [`Repo::insert`].
-    pub fn insert<S: Schema>(self, record: impl Into<Changeset<S>>) -> Self {
+    pub fn insert<S: Primary>(self, record: impl Into<Changeset<S>>) -> Self {
         let changeset = record.into();
         self.item::<S>(move |expected| Ok(plan_insert(changeset, expected)?.1))
     }
 
     /// Adds an update, as [`Repo::update`].
-    pub fn update<S: Schema>(self, changeset: Changeset<S>) -> Self {
+    pub fn update<S: Primary>(self, changeset: Changeset<S>) -> Self {
         self.item::<S>(move |expected| Ok(plan_update(changeset, expected)?.1))
     }
 
     /// Adds a delete, as [`Repo::delete`].
-    pub fn delete<S: Schema>(self, record: impl SlugOf<S>) -> Self {
+    pub fn delete<S: Primary>(self, record: impl SlugOf<S>) -> Self {
         let slug = record.into_slug();
         self.item::<S>(move |expected| {
             plan_delete::<S>(&slug, expected)

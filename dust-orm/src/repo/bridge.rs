@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{Change, Repo, ResyncReason};
 use crate::error::Error;
-use crate::schema::Schema;
+use crate::schema::{Primary, Schema};
 
 /// How many changes a listener may be behind before it loses some and is told so.
 const QUEUE_CHANGES: usize = 1024;
@@ -69,7 +69,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn broadcast<S: Schema>(&self, topic: &str) -> Result<Listener<S>, Error> {
+    pub async fn broadcast<S: Primary>(&self, topic: &str) -> Result<Listener<S>, Error> {
         let key = (TypeId::of::<S>(), topic.to_owned());
         if let Some(listener) = self.inner.bridges.listen(&key) {
             return Ok(listener);

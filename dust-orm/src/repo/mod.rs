@@ -5,6 +5,7 @@ mod bridge;
 #[cfg(feature = "http")]
 mod connect;
 mod edit;
+mod only;
 mod query;
 mod read;
 mod record;

@@ -14,7 +14,7 @@ use super::query::Pages;
 use super::record::{Grouping, Leaves, Stored};
 use super::{Repo, prefix, record_path};
 use crate::error::{Error, ErrorKind};
-use crate::schema::Schema;
+use crate::schema::{Primary, Schema};
 use crate::version::Versioned;
 
 /// Leaves per page: large enough that the page's own cost disappears, small enough to be a page.
@@ -44,7 +44,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn all<S: Schema>(&self) -> Result<Vec<S>, Error> {
+    pub async fn all<S: Primary>(&self) -> Result<Vec<S>, Error> {
         let mut records = Vec::new();
         let mut pages = Records::open(self.transport_arc())?;
         while let Some(page) = pages.next_page().await? {
@@ -100,7 +100,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stream<S: Schema>(&self) -> RecordStream<S> {
+    pub fn stream<S: Primary>(&self) -> RecordStream<S> {
         RecordStream::new(Records::open(self.transport_arc()).map(Source::All))
     }
 
@@ -126,7 +126,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<Option<S>, Error> {
+    pub async fn get<S: Primary>(&self, slug: impl AsRef<str> + Send) -> Result<Option<S>, Error> {
         let slug = slug.as_ref();
         let (root, entries) = self.entries::<S>(slug).await?;
         Leaves::gather(&root, slug, entries).map(Leaves::load).transpose()
@@ -154,7 +154,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get_versioned<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<Option<Versioned<S>>, Error> {
+    pub async fn get_versioned<S: Primary>(&self, slug: impl AsRef<str> + Send) -> Result<Option<Versioned<S>>, Error> {
         let stored = self.stored(slug.as_ref()).await?;
         stored
             .map(|stored| Ok(Versioned::new(stored.leaves.load()?, stored.version)))
@@ -181,7 +181,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn fetch<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<S, Error> {
+    pub async fn fetch<S: Primary>(&self, slug: impl AsRef<str> + Send) -> Result<S, Error> {
         let slug = slug.as_ref();
         self.get(slug)
             .await?
@@ -208,7 +208,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn exists<S: Schema>(&self, slug: impl AsRef<str> + Send) -> Result<bool, Error> {
+    pub async fn exists<S: Primary>(&self, slug: impl AsRef<str> + Send) -> Result<bool, Error> {
         Ok(self.transport().exists(&record_path::<S>(slug.as_ref())?).await?)
     }
 

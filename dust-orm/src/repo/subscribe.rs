@@ -14,7 +14,7 @@ use super::read::Records;
 use super::record::Leaves;
 use super::{Repo, prefix};
 use crate::error::Error;
-use crate::schema::Schema;
+use crate::schema::{Primary, Schema};
 
 impl Repo {
     /// Subscribes to the records of a schema.
@@ -44,7 +44,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn subscribe<S: Schema>(&self) -> SubscribeRecords<'_, S> {
+    pub fn subscribe<S: Primary>(&self) -> SubscribeRecords<'_, S> {
         SubscribeRecords {
             repo: self,
             begin: Begin::Records,
@@ -79,7 +79,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn subscribe_raw<S: Schema>(&self, start: Start) -> Result<RawSubscription, Error> {
+    pub async fn subscribe_raw<S: Primary>(&self, start: Start) -> Result<RawSubscription, Error> {
         let events = self
             .transport()
             .subscribe(Subscribe::touching(prefix::<S>()?).start(start))

@@ -4,10 +4,11 @@ use std::marker::PhantomData;
 use dust_transport::model::{Action, Batch as Ops, Op, OpId, Path, Precondition, Seq, Value, decode_segment};
 use futures_core::future::BoxFuture;
 
+use super::only::plan_put;
 use super::{Repo, prefix, record_path};
 use crate::changeset::{Changeset, Errors, FieldChange, FieldError};
 use crate::error::{Error, ErrorKind, WriteError};
-use crate::schema::{FieldDef, Schema, Storage};
+use crate::schema::{FieldDef, Primary, Schema, Storage};
 use crate::version::{Conflict, Expected, Versioned};
 
 impl Repo {
@@ -69,7 +70,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn update<S: Schema>(&self, changeset: Changeset<S>) -> Update<'_, S> {
+    pub fn update<S: Primary>(&self, changeset: Changeset<S>) -> Update<'_, S> {
         Update {
             repo: self,
             changeset,
@@ -96,7 +97,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn delete<S: Schema>(&self, record: impl SlugOf<S>) -> Delete<'_, S> {
+    pub fn delete<S: Primary>(&self, record: impl SlugOf<S>) -> Delete<'_, S> {
         Delete {
             repo: self,
             slug: record.into_slug(),
@@ -126,7 +127,7 @@ impl Repo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn delete_all<S: Schema>(&self) -> Result<Seq, Error> {
+    pub async fn delete_all<S: Primary>(&self) -> Result<Seq, Error> {
         self.commit(vec![Op::delete(prefix::<S>()?)], None).await
     }
 
@@ -244,7 +245,7 @@ pub struct Insert<'a, S: Schema> {
     options: Options,
 }
 
-impl<S: Schema> Insert<'_, S> {
+impl<S: Primary> Insert<'_, S> {
     /// Fails with a conflict where anything is stored under the slug already.
     pub fn if_absent(mut self) -> Self {
         self.options.expected = Some(Expected::absent());
@@ -272,6 +273,15 @@ impl<'a, S: Schema> IntoFuture for Insert<'a, S> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            if !S::WRITE_PRIMARY {
+                let (record, change) = plan_put(self.changeset)?;
+                self.repo
+                    .transport()
+                    .write_records(vec![change])
+                    .await
+                    .map_err(Error::from)?;
+                return Ok(record);
+            }
             let changeset = self.changeset.clone();
             let (record, ops) = plan_insert(self.changeset, self.options.expected.as_ref())?;
             match self.repo.commit(ops, self.options.id).await {
@@ -501,7 +511,7 @@ pub(super) fn plan_delete<S: Schema>(slug: &str, expected: Option<&Expected>) ->
 }
 
 /// The fields that are leaves of a record: all but the slug and the virtual ones.
-fn stored_fields<S: Schema>() -> impl Iterator<Item = (usize, &'static FieldDef)> {
+pub(super) fn stored_fields<S: Schema>() -> impl Iterator<Item = (usize, &'static FieldDef)> {
     S::FIELDS
         .iter()
         .enumerate()

@@ -433,3 +433,90 @@ async fn a_value_that_another_record_has_is_an_error_of_the_field() {
     assert_eq!(explained, r#"team/members by t (covering): t = "red""#);
     assert_eq!(reds.all().await.unwrap(), [ada, bo, member("cy", None, 3)]);
 }
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+#[dust(
+    prefix = "events",
+    write_primary = false,
+    index("date", "user_id", "time", mapped = false)
+)]
+struct Event {
+    slug: String,
+    date: String,
+    user_id: u32,
+    #[dust(required)]
+    time: String,
+    data: Option<Vec<u32>>,
+}
+
+fn event(slug: &str, date: &str, user_id: u32, time: &str) -> Event {
+    Event {
+        slug: slug.to_owned(),
+        date: date.to_owned(),
+        user_id,
+        time: time.to_owned(),
+        data: (user_id > 1).then(|| vec![user_id, 7]),
+    }
+}
+
+/// The original's tests of a time series.
+#[tokio::test]
+async fn a_time_series_lives_in_its_index() {
+    let repo = Repo::memory();
+    let unready = repo.insert(event("1", "d1", 1, "08")).await.unwrap_err();
+    assert!(unready.to_string().contains("no_index"), "{unready}");
+    repo.ensure_indexes::<Event>().await.unwrap();
+    let events = [
+        event("1", "d1", 1, "08"),
+        event("2", "d1", 2, "09"),
+        event("3", "d1", 1, "10"),
+        event("4", "d2", 1, "07"),
+        event("5", "d1", 1, "12"),
+    ];
+    repo.insert_all(events.clone()).await.unwrap();
+    let found = |slugs: &[usize]| slugs.iter().map(|slug| events[slug - 1].clone()).collect::<Vec<_>>();
+    let day = repo.query(Event::DATE.eq("d1"));
+    assert_eq!(day.all().await.unwrap(), found(&[1, 3, 5, 2]));
+    let of_user = day.clone().and(Event::USER_ID.eq(1_u32));
+    let morning = of_user
+        .clone()
+        .and(Event::TIME.between("08".to_owned().."12".to_owned()));
+    assert_eq!(morning.all().await.unwrap(), found(&[1, 3]));
+    assert_eq!(
+        morning.explain().unwrap().to_string(),
+        r#"events by date, user_id, time (index only): date = "d1", user_id = 1, time >= "08", time < "12""#
+    );
+    let latest = of_user.clone().order_by(Event::TIME.desc()).limit(2);
+    assert_eq!(latest.all().await.unwrap(), found(&[5, 3]));
+    // Ranges before equals, and fields without those before them, do not compile or are refused.
+    assert!(repo.query(Event::USER_ID.eq(1_u32)).all().await.is_err());
+    // The same again is the same; another time is another record.
+    repo.insert(events[0].clone()).await.unwrap();
+    assert_eq!(of_user.all().await.unwrap().len(), 3);
+    repo.delete_records(&found(&[1, 3])).await.unwrap();
+    assert_eq!(of_user.all().await.unwrap(), found(&[5]));
+    let form = [("slug", "6"), ("date", "d1"), ("user_id", "1")];
+    let invalid = repo.insert(Event::changeset(&form)).await.unwrap_err();
+    assert!(matches!(invalid, WriteError::Invalid(_)));
+    match repo
+        .insert_all([Event::changeset(&events[0]), Event::changeset(&form)])
+        .await
+    {
+        Err(BatchError::Invalid {
+            index: 1,
+            schema: "Event",
+            errors,
+        }) => {
+            assert_eq!(errors.to_string(), "time: can't be blank");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(of_user.all().await.unwrap(), found(&[5]));
+    assert!(
+        repo.transport()
+            .get(&"events".parse().unwrap())
+            .await
+            .unwrap()
+            .is_none()
+    );
+}

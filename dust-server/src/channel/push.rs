@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use dust_store::Embedded;
 use dust_transport::channel::{
-    ACK_SEQ, BATCH, BatchReply, BatchRequest, CAPVER, EXTENSION_BATCH, EXTENSION_OP_IDS, EXTENSION_QUERIES, Frame,
-    JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, STATUS, StoreAccess, WRITE, WriteReply,
-    WriteRequest,
+    ACK_SEQ, BATCH, BatchReply, BatchRequest, CAPVER, EXTENSION_BATCH, EXTENSION_INDEX_ONLY_RECORDS, EXTENSION_OP_IDS,
+    EXTENSION_QUERIES, Frame, JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, STATUS, StoreAccess,
+    WRITE, WriteReply, WriteRequest,
 };
 use dust_transport::error::{Error, ErrorKind};
 use dust_transport::model::{Batch, OpKind, Path, Seq, Value};
@@ -313,9 +313,14 @@ fn granted(token: &Token, store: Uuid, head: Seq) -> JoinReply {
         permissions: permissions(token),
         scopes: scopes(token),
         store_access: store_access(token),
-        extensions: [EXTENSION_BATCH, EXTENSION_OP_IDS, EXTENSION_QUERIES]
-            .map(str::to_owned)
-            .into(),
+        extensions: [
+            EXTENSION_BATCH,
+            EXTENSION_OP_IDS,
+            EXTENSION_QUERIES,
+            EXTENSION_INDEX_ONLY_RECORDS,
+        ]
+        .map(str::to_owned)
+        .into(),
         store_id: Some(store.to_string()),
     }
 }

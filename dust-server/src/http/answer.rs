@@ -147,6 +147,8 @@ fn is_wire_code(code: &str) -> bool {
                 | "no_index"
                 | "index_building"
                 | "index_differs"
+                | "holds_records"
+                | "invalid_record"
                 | "too_many_indexes"
                 | "invalid_index"
                 | "invalid_query"

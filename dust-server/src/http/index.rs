@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use dust_transport::model::Value;
-use dust_transport::query::{IndexDefinition, IndexQuery, QueryPage};
+use dust_transport::query::{IndexDefinition, IndexQuery, QueryPage, RecordChange};
 use dust_transport::transport::Transport as _;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::answer::{Refusal, json, json_text};
@@ -70,6 +70,28 @@ pub(super) async fn query(call: Call) -> Result<Response, Refusal> {
     let store = call.store(Scope::EntriesRead).await?;
     let page = store.query(&query).await?;
     Ok(json_text(StatusCode::OK, page_text(&page)))
+}
+
+/// Write records that live only in their indexes
+///
+/// All or nothing. Such records are in no listing and no log, and nobody is told; they are found by queries alone. A record is known by
+/// its slug and its values in an index, so a request that is sent twice is done once.
+#[utoipa::path(
+    post, path = "/api/stores/{org}/{store}/records", tag = "queries", operation_id = "write_records",
+    security(("token" = ["entries:write"])), params(StorePath), request_body = openapi::RecordChanges,
+    responses((status = 200, description = "Written.", body = openapi::WrittenRecords))
+)]
+pub(super) async fn write_records(call: Call) -> Result<Response, Refusal> {
+    let changes: RecordChanges = body(&call, "invalid_record")?;
+    let store = call.store(Scope::EntriesWrite).await?;
+    let count = changes.changes.len();
+    store.write_records(changes.changes).await?;
+    Ok(json(StatusCode::OK, &json!({ "written": count })))
+}
+
+#[derive(Deserialize)]
+struct RecordChanges {
+    changes: Vec<RecordChange>,
 }
 
 fn body<T: DeserializeOwned>(call: &Call, code: &str) -> Result<T, Refusal> {

@@ -56,6 +56,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             get(index::list).post(index::ensure).delete(index::drop),
         )
         .route("/api/stores/{org}/{store}/query", post(index::query))
+        .route("/api/stores/{org}/{store}/records", post(index::write_records))
         .route("/api/stores/{org}/{store}/entries", entries::of_the_store())
         .route("/api/stores/{org}/{store}/entries/{*path}", entries::of_one_path())
         .route(

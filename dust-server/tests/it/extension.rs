@@ -58,7 +58,7 @@ async fn the_server_tells_what_it_does() {
         &answer,
         200,
         &json!({
-            "extensions": ["absent_in_batches", "index_options", "op_ids", "queries", "subtree_preconditions", "value_ops"],
+            "extensions": ["absent_in_batches", "index_only_records", "index_options", "op_ids", "queries", "subtree_preconditions", "value_ops"],
             "limits": { "batch_ops": 1000, "page_leaves": 1000, "body_bytes": 8_000_000 },
         }),
     );

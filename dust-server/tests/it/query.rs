@@ -154,3 +154,62 @@ async fn who_only_reads_defines_no_index() {
         json!({ "indexes": [] })
     );
 }
+
+#[tokio::test]
+async fn records_that_live_only_in_their_index_are_written_and_found() {
+    let site = Site::start().await;
+    let index = json!({ "prefix": "events", "fields": ["day"], "mapped": false, "write_primary": false });
+    let mut expected = index.clone();
+    expected["state"] = json!("readable");
+    assert_eq!(site.send("rw", "POST", "/indexes", Some(&index)).await.json(), expected);
+    let changes = json!({ "changes": [
+        { "op": "put", "path": "events/1", "value": { "day": 1, "price": 1.50 } },
+        { "op": "put", "path": "events/2", "value": { "day": 2 } },
+        { "op": "delete", "path": "events/2", "value": { "day": 2 } },
+    ] });
+    assert_eq!(site.send("ro", "POST", "/records", Some(&changes)).await.status, 403);
+    let written = site.send("rw", "POST", "/records", Some(&changes)).await;
+    assert_eq!((written.status, written.json()), (200, json!({ "written": 3 })));
+    let page = site.query(json!({ "prefix": "events", "fields": ["day"] })).await;
+    assert_eq!(page["records"].as_array().unwrap().len(), 1);
+    assert_eq!(page["records"][0]["entries"][0]["value"], json!(1));
+    assert_eq!(site.send("ro", "GET", "/entries/events", None).await.status, 404);
+    let refused = |changes: Value| site.refused("POST", "/records", json!({ "changes": changes }));
+    let put = |path: &str, value: Value| json!([{ "op": "put", "path": path, "value": value }]);
+    assert_eq!(refused(put("others/1", json!({ "day": 1 }))).await, "no_index");
+    assert_eq!(refused(put("events/1", json!(1))).await, "invalid_record");
+    assert_eq!(refused(put("events", json!({ "day": 1 }))).await, "invalid_record");
+    assert_eq!(refused(json!([{ "op": "post" }])).await, "invalid_record");
+    assert_eq!(refused(json!([])).await, "invalid_params");
+    let unsaid = json!({ "prefix": "events", "fields": ["day"] });
+    assert_eq!(site.refused("DELETE", "/indexes", unsaid).await, "holds_records");
+    let unique = json!({ "prefix": "a", "fields": ["b"], "unique": true, "mapped": false, "write_primary": false });
+    assert_eq!(site.refused("POST", "/indexes", unique).await, "invalid_index");
+    assert_eq!(
+        site.send("rw", "DELETE", "/indexes", Some(&index)).await.json(),
+        json!({ "dropped": true })
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_is_taken_is_told_with_its_owner() {
+    let site = Site::start().await;
+    let unique = json!({ "prefix": "users", "fields": ["email"], "unique": true });
+    site.send("rw", "PUT", "/entries/users/ada/email", Some(&json!("a@b")))
+        .await;
+    site.send("rw", "POST", "/indexes", Some(&unique)).await;
+    let taken = site
+        .send("rw", "PUT", "/entries/users/bo", Some(&json!({ "email": "a@b" })))
+        .await;
+    assert_eq!(taken.status, 412);
+    let detail = "`users/bo` would have the values of `users/ada` in the index of users by email (unique)";
+    let expected = json!({
+        "error": "not_unique", "detail": detail, "current_revision": 1, "op_index": 0, "path": "users/ada/email",
+    });
+    assert_eq!(taken.json(), expected);
+    assert_eq!(site.send("rw", "DELETE", "/indexes", Some(&unique)).await.status, 200);
+    site.send("rw", "PUT", "/entries/users/bo/email", Some(&json!("a@b")))
+        .await;
+    let refused = site.send("rw", "POST", "/indexes", Some(&unique)).await;
+    assert_eq!((refused.status, &refused.json()["error"]), (412, &json!("not_unique")));
+}

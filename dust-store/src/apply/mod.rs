@@ -1,7 +1,7 @@
 //! What each op does to the leaves, over a [`Draft`].
 
 mod file;
-mod flatten;
+pub(crate) mod flatten;
 mod lease;
 mod list;
 mod number;

@@ -9,7 +9,7 @@ use dust_transport::query::{IndexDefinition, IndexState, IndexStatus};
 
 use super::definition::{INDEXES_MAX, Index, Indexes, Progress};
 use super::unique::Unique;
-use super::{entry, field, record};
+use super::{entry, field, only, record};
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, of_read};
 use crate::history::pause;
@@ -31,12 +31,22 @@ pub(crate) enum Company {
     Writes,
 }
 
+impl Company {
+    /// How many leaves, or entries, a step goes through.
+    fn pairs(self) -> usize {
+        match self {
+            Self::Alone => field::SCAN_PAIRS,
+            Self::Writes => SHARED_PAIRS,
+        }
+    }
+}
+
 /// The most bytes that all entries of an index begin with. Then a key has room for the longest slug and for eight strings
 /// that are cut, unless these are full of NUL characters, which take two bytes.
 const BASE_BYTES_MAX: usize = 1024;
 
 /// A step of a build ends after about so many bytes of entries.
-const STEP_BYTES: usize = 4 << 20;
+pub(super) const STEP_BYTES: usize = 4 << 20;
 
 /// How many pairs of records with the same values are named.
 const PAIRS_MAX: usize = 10;
@@ -85,11 +95,12 @@ impl IndexWork {
                     }
                     return Ok(Indexed::default());
                 }
+                indexes.check_kind(definition)?;
                 if all.len() >= INDEXES_MAX {
                     let detail = format!("a store has at most {INDEXES_MAX} indexes");
                     return Err(Refusal::invalid("too_many_indexes", detail).into());
                 }
-                let index = define(draft, definition).await?;
+                let index = define(draft, indexes, definition).await?;
                 if index.base.len() > BASE_BYTES_MAX {
                     let detail =
                         format!("the prefix and the fields of an index have about {BASE_BYTES_MAX} bytes at most");
@@ -101,7 +112,7 @@ impl IndexWork {
                 let Some(index) = all.iter_mut().find(|index| index.definition.is_same(definition)) else {
                     return Ok(Indexed::default());
                 };
-                match build(draft, index, company).await? {
+                match build(draft, indexes, index, company).await? {
                     Step::Nothing => return Ok(Indexed::default()),
                     Step::Done => {}
                     Step::NotUnique(pairs) => {
@@ -116,12 +127,14 @@ impl IndexWork {
                     return Ok(Indexed::default());
                 };
                 draft.clear_range(entry::range(&index.base));
-                *index = define(draft, &index.definition).await?;
+                indexes.check_forgetting(index, None)?;
+                *index = define(draft, indexes, &index.definition).await?;
             }
             Self::Drop(definition) => {
                 let Some(index) = indexes.find(definition) else {
                     return Ok(Indexed::default());
                 };
+                indexes.check_forgetting(index, Some(definition))?;
                 draft.clear_range(entry::range(&index.base));
                 all.retain(|index| !index.definition.is_same(definition));
             }
@@ -142,7 +155,16 @@ impl IndexWork {
 
 /// An index that has to be built up to the last record that is there. All that is written after this piece of work finds it
 /// defined, so that whoever appends faster than it is built does not keep it from being ready.
-async fn define<T: Transaction>(draft: &Draft<'_, T>, definition: &IndexDefinition) -> Result<Index, Halt> {
+async fn define<T: Transaction>(
+    draft: &Draft<'_, T>,
+    indexes: &Indexes,
+    definition: &IndexDefinition,
+) -> Result<Index, Halt> {
+    if definition.is_index_only() {
+        // The records that are there are those of another index.
+        let until = indexes.siblings(definition).next().map(|_| String::new());
+        return Ok(Index::new(draft.keys(), definition.clone(), until));
+    }
     let until = field::last_slug(draft.transaction(), draft.keys(), definition.prefix()).await?;
     Ok(Index::new(draft.keys(), definition.clone(), until))
 }
@@ -157,7 +179,15 @@ enum Step {
 }
 
 /// Adds the entries of the next records. Those that writers have added meanwhile are the same.
-async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index, company: Company) -> Result<Step, Halt> {
+async fn build<T: Transaction>(
+    draft: &mut Draft<'_, T>,
+    indexes: &Indexes,
+    index: &mut Index,
+    company: Company,
+) -> Result<Step, Halt> {
+    if index.definition.is_index_only() {
+        return build_only(draft, indexes, index, company).await;
+    }
     let Progress::Building { after, until, records } = &mut index.progress else {
         return Ok(Step::Nothing);
     };
@@ -166,10 +196,7 @@ async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index, comp
     let scan = field::Scan {
         after: Some(after.as_str()).filter(|after| !after.is_empty()),
         until: until.as_deref(),
-        pairs: match company {
-            Company::Alone => field::SCAN_PAIRS,
-            Company::Writes => SHARED_PAIRS,
-        },
+        pairs: company.pairs(),
     };
     let scanned = field::scan(draft.transaction(), draft.keys(), prefix, fields, scan).await?;
     let mut next = scanned.after;
@@ -207,6 +234,35 @@ async fn build<T: Transaction>(draft: &mut Draft<'_, T>, index: &mut Index, comp
     match next {
         Some(slug) => *after = slug,
         None => index.progress = Progress::Readable,
+    }
+    Ok(Step::Done)
+}
+
+/// Adds the next records of another index that is all there is of them.
+async fn build_only<T: Transaction>(
+    draft: &mut Draft<'_, T>,
+    indexes: &Indexes,
+    index: &mut Index,
+    company: Company,
+) -> Result<Step, Halt> {
+    let Progress::Building { after, .. } = &index.progress else {
+        return Ok(Step::Nothing);
+    };
+    let is_readable = |sibling: &&Index| sibling.progress == Progress::Readable;
+    let Some(source) = indexes.siblings(&index.definition).find(is_readable) else {
+        index.progress = Progress::Readable;
+        return Ok(Step::Done);
+    };
+    let built = only::build(draft, index, source, after, company.pairs()).await?;
+    if let Some(slug) = built.twice {
+        return Ok(Step::NotUnique(vec![(slug.clone(), slug)]));
+    }
+    match (&mut index.progress, built.next) {
+        (Progress::Building { after, records, .. }, Some(next)) => {
+            *after = next;
+            *records += built.records;
+        }
+        _ => index.progress = Progress::Readable,
     }
     Ok(Step::Done)
 }
@@ -267,6 +323,8 @@ impl<E: Engine> Store<E> {
 
     /// Forgets what an index holds and begins to build it again.
     pub(crate) async fn rebuild_index(self: &Arc<Self>, definition: &IndexDefinition) -> Result<IndexStatus, Error> {
+        let stored = self.stored_indexes().await?;
+        let definition = &stored.find(definition).ok_or_else(|| no_index(definition))?.definition;
         self.change(IndexWork::Rebuild(definition.clone())).await?;
         self.ensure_index(definition).await
     }

@@ -32,6 +32,8 @@ pub(crate) struct Index {
 /// How far a build has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// Of an index that is all there is of its records, `after` is a place in the index that it is built from.
+    ///
     /// The records up to `after`, a slug, rendered, have been added; none if it is empty. Those behind `until` are added
     /// by whoever writes them: it was the last slug when the index was defined.
     Building {
@@ -151,6 +153,10 @@ impl Indexes {
         let mut collections: Vec<Collection> = Vec::new();
         for index in &all {
             let prefix = index.definition.prefix();
+            if index.definition.is_index_only() {
+                // Its entries follow no leaves.
+                continue;
+            }
             let known = collections.iter().position(|collection| collection.prefix == *prefix);
             let at = known.unwrap_or_else(|| {
                 collections.push(Collection {
@@ -212,6 +218,9 @@ impl Indexes {
             if definition.is_unique() {
                 with("unique", true.into());
             }
+            if definition.is_index_only() {
+                with("write_primary", false.into());
+            }
             if let Progress::Building { after, until, records } = &index.progress {
                 with("after", after.as_str().into());
                 if let Some(until) = until {
@@ -238,6 +247,9 @@ impl Indexes {
             }
             if stored.get("unique").is_some_and(|unique| *unique == true) {
                 definition = definition.unique();
+            }
+            if stored.get("write_primary").is_some_and(|primary| *primary == false) {
+                definition = definition.index_only();
             }
             let mut index = Index::new(keys, definition, None);
             index.progress = match stored.get("after") {
@@ -293,9 +305,11 @@ mod tests {
         }
         // Definitions without options are as the versions before options wrote them, and others are not for these.
         assert_eq!(bytes[0], FORMAT);
-        let definition = index(&["email"]).definition.unique().covering();
-        let indexes = Indexes::new(vec![Index::new(&keys, definition, None)]);
-        assert_eq!(indexes.encode()[0], FORMAT_OPTIONS);
-        assert_eq!(Indexes::decode(&keys, &indexes.encode()).unwrap(), indexes);
+        let email = index(&["email"]).definition;
+        for definition in [email.clone().unique().covering(), email.index_only()] {
+            let indexes = Indexes::new(vec![Index::new(&keys, definition, None)]);
+            assert_eq!(indexes.encode()[0], FORMAT_OPTIONS);
+            assert_eq!(Indexes::decode(&keys, &indexes.encode()).unwrap(), indexes);
+        }
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn range_of(base: &[u8], query: &IndexQuery) -> Result<Range<Vec<u8>>
         range.end = edge(&equal, upper, class, true);
     }
     if let Some(after) = &query.after {
-        let after = [base, &unhex(after)?].concat();
+        let after = key_at(base, after.as_str())?;
         match query.order {
             Order::Asc => range.start = range.start.max(successor(&after)),
             Order::Desc => range.end = range.end.min(after),
@@ -144,6 +144,11 @@ pub(super) fn cursor(key: &[u8], base: &[u8]) -> Cursor {
             .flatten()
             .collect::<String>(),
     )
+}
+
+/// The key at which a cursor stands, by its text.
+pub(super) fn key_at(base: &[u8], cursor: &str) -> Result<Vec<u8>, Error> {
+    Ok([base, &unhex(&Cursor::new(cursor))?].concat())
 }
 
 fn unhex(cursor: &Cursor) -> Result<Vec<u8>, Error> {

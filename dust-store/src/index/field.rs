@@ -16,15 +16,15 @@ pub(super) const SCAN_PAIRS: usize = 1024;
 
 /// What is at the path of a field: a leaf, what lies below it, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Field {
+pub(super) struct Field {
     /// The leaf, encoded.
-    leaf: Option<Vec<u8>>,
-    has_below: bool,
+    pub(super) leaf: Option<Vec<u8>>,
+    pub(super) has_below: bool,
 }
 
 impl Field {
     /// The value that counts: as where records are read, what lies below hides the leaf.
-    fn into_value(self) -> Vec<u8> {
+    pub(super) fn into_value(self) -> Vec<u8> {
         match self {
             Self { has_below: true, .. } => value::other(),
             Self { leaf: Some(leaf), .. } => leaf,

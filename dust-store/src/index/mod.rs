@@ -10,6 +10,7 @@ mod definition;
 mod entry;
 mod field;
 mod maintain;
+mod only;
 mod query;
 mod record;
 mod unique;
@@ -18,4 +19,5 @@ mod verify;
 
 pub(crate) use build::{Company, IndexWork, Indexed};
 pub(crate) use definition::{Cache, Indexes, undecodable};
+pub(crate) use only::OnlyWork;
 pub use verify::IndexReport;

@@ -6,7 +6,7 @@ use dust_transport::query::IndexDefinition;
 
 use super::build::no_index;
 use super::definition::Indexes;
-use super::{entry, field, record};
+use super::{entry, field, only, record};
 use crate::draft::{PAGE_PAIRS, read, successor};
 use crate::error::{Halt, of_read};
 use crate::history::pause;
@@ -34,8 +34,10 @@ use crate::store::Store;
 #[non_exhaustive]
 pub struct IndexReport {
     /// How many records the index should have: those below its prefix; while it is being built, those that it has come to.
+    /// Of an index that is all there is of its records, how many it has.
     pub records: u64,
-    /// How many of them have no entry, or another than they should.
+    /// How many of them have no entry, or another than they should. Of an index that is all there is of its records: how many
+    /// records of the other indexes.
     pub missing: u64,
     /// How many entries no record has.
     pub stale: u64,
@@ -56,7 +58,11 @@ impl<E: Engine> Store<E> {
         let indexes = Indexes::read(&transaction, &self.keys, &self.indexes, Isolation::Snapshot).await;
         let indexes = indexes.map_err(of_read)??;
         let index = indexes.find(definition).ok_or_else(|| no_index(definition))?;
-        let report = self.compare(&transaction, index).await;
+        let report = if index.definition.is_index_only() {
+            only::compare(&transaction, &indexes, index).await
+        } else {
+            self.compare(&transaction, index).await
+        };
         report.map_err(|halt| match halt {
             Halt::Refused(refusal) => refusal.into_error(),
             Halt::Engine(error) => of_read(error),

@@ -22,6 +22,7 @@ mod index_kill;
 mod input;
 mod lease;
 mod model;
+mod only;
 mod retention;
 mod serial;
 mod snapshot;

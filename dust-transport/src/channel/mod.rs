@@ -38,6 +38,7 @@
 //! | [`EXTENSION_BATCH`] | the event [`BATCH`]: several ops in one commit, with every precondition of the model |
 //! | [`EXTENSION_OP_IDS`] | an op id is committed once; the reply to a repetition says `deduplicated` |
 //! | [`EXTENSION_QUERIES`] | records are found by their fields, at routes of HTTP |
+//! | [`EXTENSION_INDEX_ONLY_RECORDS`] | records may live only in their indexes, and are written at a route of HTTP |
 //!
 //! Further keys that only a server of this house sends: `store_id` in replies to joins; `deduplicated` in replies; `current_revision`, `op_index`, `path`
 //! and `kind` in refusals; `revision` of the leaves of a snapshot; `written` in events, where typed values are told plain.
@@ -102,6 +103,9 @@ pub const EXTENSION_BATCH: &str = "batch";
 pub const EXTENSION_OP_IDS: &str = "op_ids";
 /// The server has indexes and queries, at its HTTP routes.
 pub const EXTENSION_QUERIES: &str = "queries";
+
+/// The server has records that live only in their indexes, at its HTTP routes.
+pub const EXTENSION_INDEX_ONLY_RECORDS: &str = "index_only_records";
 
 /// The topic of a store, by its name `org/name` or its UUID.
 ///

@@ -21,7 +21,7 @@ use futures_core::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
 use crate::model::{Batch, Entry, Extension, FileHash, Path};
-use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage, RecordChange};
 use crate::transport::{Capabilities, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written};
 use address::Address;
 use discovery::Known;
@@ -204,6 +204,7 @@ impl Transport for Http {
             .with_files(false)
             .with_leases(false)
             .with_queries(extensions.contains(Extension::Queries))
+            .with_index_only_records(extensions.contains(Extension::IndexOnlyRecords))
             .with_op_ids(self.op_ids_are_deduplicated())
             .with_batch_ops_max(write::OPS_MAX)
             .with_page_leaves_max(read::ITEMS_MAX)
@@ -247,6 +248,10 @@ impl Transport for Http {
 
     fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
         Box::pin(self.drop_one_index(definition))
+    }
+
+    fn write_records(&self, changes: Vec<RecordChange>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.change_records(&changes).await })
     }
 
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {

@@ -1,14 +1,14 @@
 //! Indexes and queries, on servers that have them.
 
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Http;
 use super::body::{EntryBody, path_of, read, write};
 use super::exchange::{Effect, Request};
 use crate::error::{Error, ErrorKind};
 use crate::model::Extension;
-use crate::query::{Cursor, FoundRecord, IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+use crate::query::{Cursor, FoundRecord, IndexDefinition, IndexQuery, IndexStatus, QueryPage, RecordChange};
 
 #[derive(Deserialize)]
 struct IndexesBody {
@@ -18,6 +18,11 @@ struct IndexesBody {
 #[derive(Deserialize)]
 struct DroppedBody {
     dropped: bool,
+}
+
+#[derive(Serialize)]
+struct RecordsBody<'a> {
+    changes: &'a [RecordChange],
 }
 
 #[derive(Deserialize)]
@@ -41,6 +46,14 @@ impl Http {
             return Ok(());
         }
         let detail = "this server has no indexes and no queries";
+        Err(Error::new(ErrorKind::NotSupported, "not_supported", detail))
+    }
+
+    async fn needs_index_only_records(&self) -> Result<(), Error> {
+        if self.extensions().await.contains(Extension::IndexOnlyRecords) {
+            return Ok(());
+        }
+        let detail = "this server has no records that live only in their indexes";
         Err(Error::new(ErrorKind::NotSupported, "not_supported", detail))
     }
 
@@ -68,12 +81,24 @@ impl Http {
 
     pub(super) async fn ensure_one_index(&self, definition: &IndexDefinition) -> Result<IndexStatus, Error> {
         self.needs_queries().await?;
+        if definition.is_index_only() {
+            self.needs_index_only_records().await?;
+        }
         let has_options = definition.is_covering() || definition.is_unique();
         if has_options && !self.extensions().await.contains(Extension::IndexOptions) {
             let detail = "this server has no unique and no covering indexes";
             return Err(Error::new(ErrorKind::NotSupported, "not_supported", detail));
         }
         read(&self.change_index(Method::POST, definition).await?)
+    }
+
+    /// Done twice it is done once.
+    pub(super) async fn change_records(&self, changes: &[RecordChange]) -> Result<(), Error> {
+        self.needs_index_only_records().await?;
+        let body = write(&RecordsBody { changes })?;
+        let mut request = Request::write(Method::POST, self.inner.address.of_store("/records")?).json(body);
+        request.effect = Effect::Settled;
+        self.answered(request).await.map(drop)
     }
 
     pub(super) async fn drop_one_index(&self, definition: &IndexDefinition) -> Result<bool, Error> {

@@ -16,6 +16,8 @@ use std::fmt;
 pub enum Extension {
     /// `if_absent` counts in the ops of a batch.
     AbsentInBatches,
+    /// Records may live only in their indexes, and are written at a route of their own; this needs no header.
+    IndexOnlyRecords,
     /// Indexes may be unique, and may hold their records; this needs no header.
     IndexOptions,
     /// An op id is committed once; this needs no header.
@@ -48,8 +50,9 @@ impl Extension {
     pub const HEADER: &'static str = "dust-extensions";
 
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AbsentInBatches,
+        Self::IndexOnlyRecords,
         Self::IndexOptions,
         Self::OpIds,
         Self::Queries,
@@ -62,6 +65,7 @@ impl Extension {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AbsentInBatches => "absent_in_batches",
+            Self::IndexOnlyRecords => "index_only_records",
             Self::IndexOptions => "index_options",
             Self::OpIds => "op_ids",
             Self::Queries => "queries",
@@ -84,13 +88,14 @@ impl Extension {
             Self::ValueOps => 8,
             Self::Queries => 16,
             Self::IndexOptions => 32,
+            Self::IndexOnlyRecords => 64,
         }
     }
 }
 
 impl Extensions {
     /// Every extension.
-    pub const ALL: Self = Self(63);
+    pub const ALL: Self = Self(127);
 
     /// Reads names that are separated by commas; an unknown one is the error.
     ///

@@ -31,6 +31,7 @@ pub struct IndexDefinition {
     fields: Vec<Path>,
     covering: bool,
     unique: bool,
+    index_only: bool,
 }
 
 /// The form on the wire.
@@ -42,6 +43,8 @@ struct Unchecked {
     mapped: bool,
     #[serde(default, skip_serializing_if = "is_no")]
     unique: bool,
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    write_primary: bool,
 }
 
 fn yes() -> bool {
@@ -62,11 +65,14 @@ impl TryFrom<Unchecked> for IndexDefinition {
     type Error = Error;
 
     fn try_from(given: Unchecked) -> Result<Self, Error> {
-        Ok(Self {
+        let definition = Self {
             covering: !given.mapped,
             unique: given.unique,
+            index_only: !given.write_primary,
             ..Self::new(given.prefix, given.fields)?
-        })
+        };
+        definition.check()?;
+        Ok(definition)
     }
 }
 
@@ -77,6 +83,7 @@ impl From<IndexDefinition> for Unchecked {
             fields: definition.fields,
             mapped: !definition.covering,
             unique: definition.unique,
+            write_primary: !definition.index_only,
         }
     }
 }
@@ -108,6 +115,7 @@ impl IndexDefinition {
             fields,
             covering: false,
             unique: false,
+            index_only: false,
         })
     }
 
@@ -140,6 +148,27 @@ impl IndexDefinition {
         self
     }
 
+    /// The same, whose entries are all there is of the records (`write_primary = false`); it is covering.
+    ///
+    /// Such records are written by [`write_records`](crate::transport::Transport::write_records) and found by queries. They
+    /// are in no listing, log, snapshot or replica, and take no sequence number. All indexes of a prefix are such, or none
+    /// is, and none of them is unique.
+    ///
+    /// ```
+    /// use dust_transport::query::IndexDefinition;
+    ///
+    /// let by_day = IndexDefinition::new("events".parse()?, ["day".parse()?])?.index_only();
+    /// assert!(by_day.is_covering());
+    /// assert_eq!(by_day.to_string(), "events by day (index only)");
+    /// # Ok::<(), dust_transport::error::Error>(())
+    /// ```
+    #[must_use]
+    pub fn index_only(mut self) -> Self {
+        self.covering = true;
+        self.index_only = true;
+        self
+    }
+
     /// What the records lie below.
     #[must_use]
     pub fn prefix(&self) -> &Path {
@@ -164,6 +193,26 @@ impl IndexDefinition {
         self.unique
     }
 
+    /// Whether its entries are all there is of the records.
+    #[must_use]
+    pub fn is_index_only(&self) -> bool {
+        self.index_only
+    }
+
+    /// Refuses options that do not go together.
+    ///
+    /// # Errors
+    /// `InvalidParams` with `invalid_index` for an index that is all there is of its records, and does not hold them or is
+    /// unique.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.index_only && (self.unique || !self.covering) {
+            let detail =
+                "an index that is all there is of its records holds them (`mapped` is false), and is not unique";
+            return Err(Error::new(ErrorKind::InvalidParams, "invalid_index", detail));
+        }
+        Ok(())
+    }
+
     /// Whether both are one index: of the same prefix and fields. A store has one of them at a time.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -177,12 +226,13 @@ impl fmt::Display for IndexDefinition {
         for (at, field) in self.fields.iter().enumerate() {
             write!(f, "{}{field}", if at == 0 { "" } else { ", " })?;
         }
-        match (self.unique, self.covering) {
-            (false, false) => Ok(()),
-            (true, false) => f.write_str(" (unique)"),
-            (false, true) => f.write_str(" (covering)"),
-            (true, true) => f.write_str(" (unique, covering)"),
-        }
+        f.write_str(match (self.index_only, self.unique, self.covering) {
+            (true, ..) => " (index only)",
+            (_, false, false) => "",
+            (_, true, false) => " (unique)",
+            (_, false, true) => " (covering)",
+            (_, true, true) => " (unique, covering)",
+        })
     }
 }
 

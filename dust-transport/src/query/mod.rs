@@ -19,8 +19,10 @@
 
 mod definition;
 mod plan;
+mod record;
 mod request;
 
 pub use definition::{IndexDefinition, IndexState, IndexStatus};
 pub use plan::{Conditions, plan};
+pub use record::{RecordAction, RecordChange};
 pub use request::{Cursor, FoundRecord, IndexQuery, QueryPage, Range};

@@ -50,6 +50,7 @@ pub mod precondition;
 mod probe;
 pub mod query;
 pub mod read;
+pub mod record;
 pub mod subscribe;
 pub mod transaction;
 pub mod value;
@@ -165,6 +166,11 @@ macro_rules! __transport_promises {
             query::covering_indexes_give_whole_records,
             query::unique_values_are_of_one_record,
             query::duplicates_are_no_unique_index,
+            record::records_live_only_in_their_index,
+            record::records_are_known_by_slug_and_values,
+            record::records_are_written_all_or_none,
+            record::records_are_removed_by_those_who_say_so,
+            record::unsupported_records_are_refused,
             query::unsupported_queries_are_refused,
             subscribe::from_the_first_op,
             subscribe::from_a_past_op,

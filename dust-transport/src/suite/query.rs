@@ -7,7 +7,7 @@ use crate::model::{Batch, Op, Precondition, Seq, Value};
 use crate::query::{Cursor, IndexDefinition, IndexQuery, IndexState, QueryPage};
 use crate::transport::{Order, Transport};
 
-fn index(prefix: &str, fields: &[&str]) -> IndexDefinition {
+pub(super) fn index(prefix: &str, fields: &[&str]) -> IndexDefinition {
     let paths = fields.iter().map(|field| path(field));
     IndexDefinition::new(path(prefix), paths).unwrap_or_else(|error| panic!("`{prefix}` by {fields:?}: {error}"))
 }
@@ -22,7 +22,7 @@ impl Probe<'_> {
         self.build(index(prefix, fields)).await
     }
 
-    async fn build(self, index: IndexDefinition) -> IndexDefinition {
+    pub(super) async fn build(self, index: IndexDefinition) -> IndexDefinition {
         loop {
             let status = within("ensure_index", self.0.ensure_index(&index)).await;
             let status = status.unwrap_or_else(|error| panic!("{index}: {error}"));
@@ -37,14 +37,14 @@ impl Probe<'_> {
         within("query", self.0.query(query)).await
     }
 
-    async fn page(self, query: &IndexQuery) -> QueryPage {
+    pub(super) async fn page(self, query: &IndexQuery) -> QueryPage {
         self.try_query(query)
             .await
             .unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
     /// The slugs that a query finds, page after page.
-    async fn slugs(self, mut query: IndexQuery) -> Vec<String> {
+    pub(super) async fn slugs(self, mut query: IndexQuery) -> Vec<String> {
         let mut slugs = Vec::new();
         loop {
             let page = self.page(&query).await;
@@ -57,7 +57,7 @@ impl Probe<'_> {
         }
     }
 
-    async fn refused_query(self, query: IndexQuery, code: &str) {
+    pub(super) async fn refused_query(self, query: IndexQuery, code: &str) {
         match self.try_query(&query).await {
             Ok(page) => panic!("{query} must be refused, but gave {page:?}"),
             Err(error) => assert_eq!(

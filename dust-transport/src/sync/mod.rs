@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::error::{Error, ErrorKind};
 use crate::http::{Http, HttpOptions};
 use crate::model::{Action, Batch, DeviceId, Entry, FileHash, FileRef, Path, Precondition, Seq};
-use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage, RecordChange};
 use crate::transport::{
     Capabilities, Done, EventStream, FileContent, FileRange, List, Page, Subscribe, Transport, Written,
 };
@@ -442,6 +442,7 @@ impl Transport for Sync {
             .with_atomic_batches(batches || http.atomic_batches)
             .with_absent_in_batches(batches)
             .with_queries(http.queries || shared.queries.load(Ordering::Relaxed))
+            .with_index_only_records(http.index_only_records || shared.index_only_records.load(Ordering::Relaxed))
             .with_op_ids(shared.op_ids.load(Ordering::Relaxed))
             .with_batch_ops_max(ITEMS_MAX)
             .with_page_leaves_max(ITEMS_MAX)
@@ -511,6 +512,10 @@ impl Transport for Sync {
 
     fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
         self.inner.shared.http.drop_index(definition)
+    }
+
+    fn write_records(&self, changes: Vec<RecordChange>) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.shared.http.write_records(changes)
     }
 
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {

@@ -33,6 +33,7 @@ pub(super) struct Shared {
     pub(super) batches: AtomicBool,
     pub(super) op_ids: AtomicBool,
     pub(super) queries: AtomicBool,
+    pub(super) index_only_records: AtomicBool,
     joined: Mutex<Option<JoinReply>>,
     /// The store of the replica, if the server has told its id.
     store_id: Mutex<Option<String>>,
@@ -89,6 +90,7 @@ impl Shared {
             batches: AtomicBool::new(false),
             op_ids: AtomicBool::new(false),
             queries: AtomicBool::new(false),
+            index_only_records: AtomicBool::new(false),
             joined: Mutex::new(None),
             store_id: Mutex::new(None),
             restored: AtomicUsize::new(0),
@@ -113,6 +115,7 @@ impl Shared {
             (&self.batches, channel::EXTENSION_BATCH),
             (&self.op_ids, channel::EXTENSION_OP_IDS),
             (&self.queries, channel::EXTENSION_QUERIES),
+            (&self.index_only_records, channel::EXTENSION_INDEX_ONLY_RECORDS),
         ] {
             known.store(extensions.iter().any(|name| name == extension), Ordering::Relaxed);
         }

@@ -35,6 +35,8 @@ pub struct Capabilities {
     pub queries: bool,
     /// `transaction` works; if not, it is `NotSupported`.
     pub transactions: bool,
+    /// Records may live only in their indexes; if not, `write_records` is `NotSupported`.
+    pub index_only_records: bool,
     /// Op ids are deduplicated by the store; if not, they are only told to subscribers.
     pub op_ids: bool,
     /// The most ops in one batch.
@@ -65,6 +67,7 @@ impl Capabilities {
             files: true,
             leases: true,
             queries: false,
+            index_only_records: false,
             transactions: false,
             op_ids: true,
             batch_ops_max: 1000,
@@ -139,6 +142,13 @@ impl Capabilities {
     #[must_use]
     pub fn with_transactions(mut self, transactions: bool) -> Self {
         self.transactions = transactions;
+        self
+    }
+
+    /// The same but for `index_only_records`.
+    #[must_use]
+    pub fn with_index_only_records(mut self, index_only_records: bool) -> Self {
+        self.index_only_records = index_only_records;
         self
     }
 

@@ -14,7 +14,7 @@ use futures_core::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
 use crate::model::{Batch, Entry, FileHash, Path};
-use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+use crate::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage, RecordChange};
 pub use capability::Capabilities;
 pub use file::{ByteStream, FileContent, FileRange};
 pub use list::{Items, List, Order, Page, Scope, Select};
@@ -137,7 +137,8 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// From its definition on every write keeps its entries, by whomever and through whatever it comes. What has been built
     /// stays: another caller goes on, also after a restart. Two at once build it together.
     ///
-    /// Of a unique index the build fails where two records have the same values; then the index is gone again.
+    /// Of a unique index the build fails where two records have the same values; then the index is gone again. So does that
+    /// of another index of records that live only in their indexes, where two have the same slug and the same values in it.
     ///
     /// # Errors
     /// `InvalidParams`: `too_many_indexes` where the store has as many as it takes, `index_differs` where it has the index
@@ -150,11 +151,32 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
 
     /// Removes an index and all that was kept for it; false if there was none.
     ///
+    /// The last index of records that live only in their indexes is removed with the records, and only by a definition that
+    /// says so ([`IndexDefinition::index_only`]).
+    ///
     /// # Errors
+    /// `InvalidParams`: `holds_records` where it does not, `index_building` while another index is built from this one.
     /// `NotSupported` without `Capabilities::queries`.
     fn drop_index<'a>(&'a self, definition: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
         let _ = definition;
         Box::pin(std::future::ready(Err(no_queries())))
+    }
+
+    /// Writes records that live only in their indexes, all or nothing, in order; durable once it answers.
+    ///
+    /// A record is known by its slug and its values in an index: a put replaces the one that has both, in all indexes of the
+    /// prefix, and a record with the same slug and other values is another. To do it twice is to do it once. No op is
+    /// written, and nobody is told.
+    ///
+    /// # Errors
+    /// `InvalidParams`: `no_index` for a prefix without an index that is all there is of its records, `invalid_record` for a
+    /// path that is not `prefix/slug` and for a value that is no map of at least one leaf; `payload_too_large`; `invalid_params` for
+    /// no change, or more than `Capabilities::batch_ops_max`. `NotSupported` without `Capabilities::index_only_records`.
+    fn write_records(&self, changes: Vec<RecordChange>) -> BoxFuture<'_, Result<(), Error>> {
+        drop(changes);
+        let detail = "what reaches this store writes no records that live only in their indexes";
+        let error = Error::new(ErrorKind::NotSupported, "not_supported", detail);
+        Box::pin(std::future::ready(Err(error)))
     }
 
     /// Reads one page of a query: the records that a range of an index names, as they are at one moment.

@@ -59,6 +59,7 @@ pub(super) use shape::*;
         index::ensure,
         index::drop,
         index::query,
+        index::write_records,
         tokens::list,
         tokens::create,
         tokens::revoke,

@@ -20,6 +20,9 @@ pub(in crate::http) struct IndexDefinition {
     /// Whether no two records have the same values.
     #[schema(nullable = false)]
     unique: Option<bool>,
+    /// False for an index that is all there is of its records; then `mapped` is false.
+    #[schema(nullable = false)]
+    write_primary: Option<bool>,
 }
 
 /// An index, and how far it has come.
@@ -34,6 +37,9 @@ pub(in crate::http) struct Index {
     /// Whether no two records have the same values.
     #[schema(nullable = false)]
     unique: Option<bool>,
+    /// False for an index that is all there is of its records; then `mapped` is false.
+    #[schema(nullable = false)]
+    write_primary: Option<bool>,
     state: IndexState,
     /// Of an index that is being built: how many of the records that were there before have been added.
     #[schema(nullable = false)]
@@ -107,4 +113,37 @@ pub(in crate::http) struct QueryPage {
 pub(in crate::http) struct QueriedRecord {
     path: String,
     entries: Vec<Entry>,
+}
+
+/// Changes of records that live only in their indexes.
+#[derive(ToSchema)]
+#[schema(example = json!({ "changes": [{ "op": "put", "path": "events/7", "value": { "day": "2026-11-22", "kind": "login" } }] }))]
+pub(in crate::http) struct RecordChanges {
+    #[schema(min_items = 1, max_items = 1000)]
+    changes: Vec<RecordChange>,
+}
+
+/// A change of a record.
+#[derive(ToSchema)]
+pub(in crate::http) struct RecordChange {
+    op: RecordOp,
+    /// `prefix/slug`.
+    path: String,
+    /// The record; of one that is deleted, at least the fields of its indexes.
+    #[schema(value_type = Object)]
+    value: Value,
+}
+
+/// What is done to a record.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(in crate::http) enum RecordOp {
+    Put,
+    Delete,
+}
+
+/// How many changes were written.
+#[derive(ToSchema)]
+pub(in crate::http) struct WrittenRecords {
+    written: u64,
 }

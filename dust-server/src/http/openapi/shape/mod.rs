@@ -117,7 +117,7 @@ pub(in crate::http) struct Done {
 
 /// What the server does, and how much.
 #[derive(ToSchema)]
-#[schema(example = json!({ "extensions": ["absent_in_batches", "index_options", "op_ids", "queries", "subtree_preconditions", "value_ops"], "limits": { "batch_ops": 1000, "page_leaves": 1000, "body_bytes": 8_000_000 } }))]
+#[schema(example = json!({ "extensions": ["absent_in_batches", "index_only_records", "index_options", "op_ids", "queries", "subtree_preconditions", "value_ops"], "limits": { "batch_ops": 1000, "page_leaves": 1000, "body_bytes": 8_000_000 } }))]
 pub(in crate::http) struct Capabilities {
     extensions: Vec<ExtensionName>,
     limits: Limits,

@@ -1,0 +1,301 @@
+//! Records that live only in their indexes: the entries are all there is of them.
+//!
+//! A record is known by its slug and its values in an index. Each is in all indexes of its prefix, or in none: before it is
+//! put or deleted, whatever has its place in one of them is taken out of all. So another index cannot be built where two
+//! records would be one in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dust_layer::{Engine, Isolation, Transaction};
+use dust_transport::error::Error;
+use dust_transport::model::{DeviceId, Path, Value, ValueKind};
+use dust_transport::query::{IndexDefinition, RecordAction, RecordChange};
+
+use super::definition::{Index, Indexes, Progress};
+use super::field::{Field, Values};
+use super::verify::IndexReport;
+use super::{entry, value};
+use crate::apply::flatten;
+use crate::codec::{Covered, Leaf};
+use crate::draft::{Draft, PAGE_PAIRS, read, successor};
+use crate::error::{Halt, Refusal, corrupt};
+use crate::history::pause;
+use crate::sequencer::{self, Work};
+use crate::store::Store;
+
+/// A change that is ready to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct OnlyWork {
+    action: RecordAction,
+    prefix: Path,
+    /// Rendered.
+    slug: String,
+    /// The record as an entry holds it.
+    record: Vec<u8>,
+}
+
+impl OnlyWork {
+    /// Makes the leaves of a change.
+    fn new(change: &RecordChange) -> Result<Self, Refusal> {
+        let refuse = |detail: &str| Refusal::invalid("invalid_record", format!("`{}` {detail}", change.path));
+        let prefix = change.path.parent();
+        let prefix = prefix.ok_or_else(|| refuse("is no record: its path is `prefix/slug`"))?;
+        if change.value.is_leaf() || change.value.entries().is_none() {
+            return Err(refuse("is no map"));
+        }
+        let mut leaves: BTreeMap<String, (Value, ValueKind)> = BTreeMap::new();
+        for (path, value, kind) in flatten::leaves(&change.path, &change.value)? {
+            let below = path.strip_prefix(&change.path).unwrap_or_default();
+            // Of equal keys the first counts, as in a `set`.
+            leaves.entry(below.to_owned()).or_insert((value, kind));
+        }
+        if leaves.is_empty() {
+            return Err(refuse("has no field"));
+        }
+        let record = Covered {
+            leaves: leaves
+                .iter()
+                .map(|(below, (value, kind))| (below.as_str(), leaf(value, *kind)))
+                .collect(),
+        };
+        Ok(Self {
+            action: change.action,
+            slug: change.path.strip_prefix(&prefix).unwrap_or_default().to_owned(),
+            prefix,
+            record: record.encode(),
+        })
+    }
+
+    /// Does it in a draft.
+    pub(crate) async fn evaluate<T: Transaction>(
+        &self,
+        draft: &mut Draft<'_, T>,
+        indexes: &Indexes,
+    ) -> Result<(), Halt> {
+        let all: Vec<&Index> = indexes.only(&self.prefix).collect();
+        if all.is_empty() {
+            let detail = format!("no index holds the records of `{}`", self.prefix);
+            return Err(Refusal::invalid("no_index", detail).into());
+        }
+        for index in &all {
+            let key = key_of(index, &self.slug, &self.record)?;
+            // With one index, the entry is overwritten or cleared, whatever it was.
+            if let ([_, _, ..], Some(old)) = (&*all, draft.get(&key).await?) {
+                for other in &all {
+                    draft.clear(key_of(other, &self.slug, &old)?);
+                }
+            }
+        }
+        for index in &all {
+            let key = key_of(index, &self.slug, &self.record)?;
+            match self.action {
+                RecordAction::Put => draft.set_entry(key, self.record.clone())?,
+                RecordAction::Delete => draft.clear(key),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A leaf that no op has written.
+fn leaf(value: &Value, kind: ValueKind) -> Leaf<'_> {
+    Leaf {
+        kind,
+        revision: 0,
+        text: value.json(),
+    }
+}
+
+impl Indexes {
+    /// The indexes that are all there is of the records of a prefix.
+    pub(super) fn only<'i>(&'i self, prefix: &'i Path) -> impl Iterator<Item = &'i Index> {
+        let is_only = |index: &&Index| index.definition.is_index_only();
+        self.all
+            .iter()
+            .filter(is_only)
+            .filter(move |index| index.definition.prefix() == prefix)
+    }
+
+    /// The others of them.
+    pub(super) fn siblings<'i>(&'i self, definition: &'i IndexDefinition) -> impl Iterator<Item = &'i Index> {
+        self.only(definition.prefix())
+            .filter(move |index| !index.definition.is_same(definition))
+    }
+
+    /// Refuses a definition that does not fit those of its prefix.
+    pub(super) fn check_kind(&self, definition: &IndexDefinition) -> Result<(), Refusal> {
+        definition.check()?;
+        let is_other = |index: &&Index| {
+            index.definition.prefix() == definition.prefix()
+                && index.definition.is_index_only() != definition.is_index_only()
+        };
+        match self.all.iter().find(is_other) {
+            None => Ok(()),
+            Some(other) => {
+                let detail = format!(
+                    "records live only in their indexes, or in none: the store has the index of {}",
+                    other.definition
+                );
+                Err(Refusal::invalid("invalid_index", detail))
+            }
+        }
+    }
+
+    /// Refuses to forget the entries of an index that are all there is of its records; unless the definition that was given
+    /// says that they are.
+    pub(super) fn check_forgetting(&self, index: &Index, given: Option<&IndexDefinition>) -> Result<(), Refusal> {
+        if !index.definition.is_index_only() {
+            return Ok(());
+        }
+        let is_readable = |index: &Index| index.progress == Progress::Readable;
+        if self.siblings(&index.definition).any(|sibling| !is_readable(sibling)) {
+            let detail = format!("another index is being built from that of {}", index.definition);
+            return Err(Refusal::invalid("index_building", detail));
+        }
+        let is_said = given.is_some_and(IndexDefinition::is_index_only);
+        if is_said || self.siblings(&index.definition).next().is_some() {
+            return Ok(());
+        }
+        let detail = format!(
+            "the entries of the index of {} are all there is of its records",
+            index.definition
+        );
+        Err(Refusal::invalid("holds_records", detail))
+    }
+}
+
+/// The values of a record in the order of an index.
+fn values_of(definition: &IndexDefinition, record: &Covered<'_>) -> Values {
+    let values = definition.fields().iter().map(|field| {
+        let mut found = Field::default();
+        for (below, leaf) in &record.leaves {
+            match below.strip_prefix(field.as_str()) {
+                Some("") => found.leaf = Some(value::encode(leaf.text)),
+                Some(rest) if rest.starts_with('/') => found.has_below = true,
+                _ => {}
+            }
+        }
+        found.into_value()
+    });
+    values.collect()
+}
+
+fn decoded(record: &[u8]) -> Result<Covered<'_>, Refusal> {
+    Covered::decode(record).map_err(|error| Refusal::corrupt("a record in an index does not decode", error))
+}
+
+/// The key of a record in an index.
+fn key_of(index: &Index, slug: &str, record: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let values = values_of(&index.definition, &decoded(record)?);
+    Ok(entry::key(&index.base, values.iter().map(Vec::as_slice), slug))
+}
+
+fn slug_of<'k>(index: &Index, key: &'k [u8]) -> Result<&'k str, Refusal> {
+    let slug = entry::slug(key, &index.base, index.definition.fields().len());
+    slug.ok_or_else(|| corrupt("a key among the entries of an index is none of them").into())
+}
+
+/// What a step of a build came to.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    pub(super) records: u64,
+    /// The place in the other index where the next step begins; `None` at its end.
+    pub(super) next: Option<String>,
+    /// The slug of two records that would be one in the index.
+    pub(super) twice: Option<String>,
+}
+
+/// Adds the next records of another index, after a place in it.
+pub(super) async fn build<T: Transaction>(
+    draft: &mut Draft<'_, T>,
+    index: &Index,
+    source: &Index,
+    after: &str,
+    pairs: usize,
+) -> Result<Built, Halt> {
+    let mut range = entry::range(&source.base);
+    if !after.is_empty() {
+        range.start = successor(&entry::key_at(&source.base, after).map_err(Refusal::from)?);
+    }
+    let page = draft
+        .transaction()
+        .get_range(read(&range.start, &range.end, pairs))
+        .await?;
+    let mut built = Built::default();
+    let mut is_more = page.more();
+    for (at, (key, record)) in page.iter().enumerate() {
+        let slug = slug_of(source, key)?;
+        let own = key_of(index, slug, record)?;
+        if draft.get(&own).await?.is_some_and(|found| found != record) {
+            built.twice = Some(slug.to_owned());
+            return Ok(built);
+        }
+        draft.set_entry(own, record.to_vec())?;
+        built.records += 1;
+        built.next = Some(entry::cursor(key, &source.base).to_string());
+        if draft.bytes() > super::build::STEP_BYTES {
+            is_more |= at + 1 < page.len();
+            break;
+        }
+    }
+    built.next = built.next.filter(|_| is_more);
+    Ok(built)
+}
+
+/// Compares the entries of an index with what they hold, and with the other indexes of the records.
+pub(super) async fn compare<T: Transaction>(
+    transaction: &T,
+    indexes: &Indexes,
+    index: &Index,
+) -> Result<IndexReport, Halt> {
+    let mut report = IndexReport::default();
+    let readable = |sibling: &&Index| sibling.progress == Progress::Readable;
+    // A record of another index is only here once the build has come to it.
+    let others = indexes
+        .siblings(&index.definition)
+        .filter(readable)
+        .filter(|_| index.progress == Progress::Readable);
+    for source in std::iter::once(index).chain(others) {
+        let is_own = source.definition.is_same(&index.definition);
+        let range = entry::range(&source.base);
+        let mut start = range.start;
+        loop {
+            let page = transaction.get_range(read(&start, &range.end, PAGE_PAIRS)).await?;
+            for (key, record) in &page {
+                let expected = slug_of(source, key).and_then(|slug| key_of(index, slug, record)).ok();
+                if is_own {
+                    report.records += 1;
+                    report.stale += u64::from(expected.as_deref() != Some(key));
+                } else if let Some(expected) = expected {
+                    let found = transaction.get(&expected, Isolation::Snapshot).await?;
+                    report.missing += u64::from(found.as_deref() != Some(record));
+                }
+            }
+            pause().await;
+            match page.last_key() {
+                Some(last) if page.more() => start = successor(last),
+                _ => break,
+            }
+        }
+    }
+    Ok(report)
+}
+
+impl<E: Engine> Store<E> {
+    /// Writes records that live only in their indexes.
+    pub(crate) async fn write_records(
+        self: &Arc<Self>,
+        device: &DeviceId,
+        changes: Vec<RecordChange>,
+    ) -> Result<(), Error> {
+        let changes_max = self.options.batch_ops_max;
+        if !(1..=changes_max).contains(&changes.len()) {
+            let detail = format!("1 to {changes_max} records are written at once");
+            return Err(Refusal::invalid("invalid_params", detail).into_error());
+        }
+        let work = changes.iter().map(OnlyWork::new).collect::<Result<_, _>>();
+        let work = Work::Records(work.map_err(Refusal::into_error)?);
+        sequencer::run(self, device, work).await.map(drop)
+    }
+}

@@ -1,0 +1,14 @@
+use dust_orm::prelude::*;
+
+#[derive(Debug, Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "events", write_primary = false, index(day, mapped = false))]
+struct Event {
+    slug: String,
+    day: String,
+}
+
+fn batch(event: Event) {
+    drop(Batch::new().insert(event));
+}
+
+fn main() {}
