@@ -18,7 +18,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __d::IndexOnly for Event {}
+    impl __d::IndexOnly for Event
+    where
+        for<'__dust> Self: __d::Indexed,
+    {}
     #[automatically_derived]
     impl __d::Indexed for Event {
         const INDEXES: &'static [__d::IndexDef] = &[

@@ -30,11 +30,7 @@ const _: () = {
     impl<S, T: Clone, const N: usize> __d::Primary for Page<S, T, N>
     where
         T: Default,
-        Self: __d::FieldValue + ::core::marker::Send + ::core::marker::Sync + 'static,
-        S: __d::Slug,
-        Vec<T>: __d::FieldValue,
-        T: __d::FieldValue + ::core::default::Default,
-        Bytes<N>: __d::FieldValue,
+        for<'__dust> Self: __d::Schema,
     {}
     #[automatically_derived]
     impl<S, T: Clone, const N: usize> Page<S, T, N>

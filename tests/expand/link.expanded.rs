@@ -22,7 +22,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __d::Primary for Link {}
+    impl __d::Primary for Link
+    where
+        for<'__dust> Self: __d::Schema,
+    {}
     #[automatically_derived]
     impl Link {
         /// The field `slug`.

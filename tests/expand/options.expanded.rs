@@ -18,7 +18,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __d::Primary for User {}
+    impl __d::Primary for User
+    where
+        for<'__dust> Self: __d::Schema,
+    {}
     #[automatically_derived]
     impl __d::Indexed for User {
         const INDEXES: &'static [__d::IndexDef] = &[

@@ -19,7 +19,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __d::Primary for r#Kind {}
+    impl __d::Primary for r#Kind
+    where
+        for<'__dust> Self: __d::Schema,
+    {}
     #[automatically_derived]
     impl r#Kind {
         /// The field `type`.

@@ -26,7 +26,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __d::Primary for Page {}
+    impl __d::Primary for Page
+    where
+        for<'__dust> Self: __d::Schema,
+    {}
     #[automatically_derived]
     impl Page {
         /// The field `slug`.

@@ -25,7 +25,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __d::Primary for Task {}
+    impl __d::Primary for Task
+    where
+        for<'__dust> Self: __d::Schema,
+    {}
     #[automatically_derived]
     impl Task {
         /// The field `id`.

@@ -54,11 +54,13 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
             const WRITE_PRIMARY: ::core::primitive::bool = false;
         )
     });
-    let kind = if schema.index_only {
-        quote!(IndexOnly)
+    // Under `for<'__dust>` a type that is no schema is one error, on the schema.
+    let (kind, of) = if schema.index_only {
+        (quote!(IndexOnly), quote!(Indexed))
     } else {
-        quote!(Primary)
+        (quote!(Primary), quote!(Schema))
     };
+    let own = where_clause.iter().flat_map(|clause| &clause.predicates);
     let body = quote! {
         #[automatically_derived]
         impl #impl_generics __d::Schema for #ident #ty_generics #bounds {
@@ -72,7 +74,11 @@ pub(crate) fn expand(schema: &Schema<'_>) -> TokenStream {
             #rules
         }
         #[automatically_derived]
-        impl #impl_generics __d::#kind for #ident #ty_generics #bounds {}
+        impl #impl_generics __d::#kind for #ident #ty_generics
+        where
+            #(#own,)*
+            for<'__dust> Self: __d::#of,
+        {}
         #indexed
         #[automatically_derived]
         impl #impl_generics #ident #ty_generics #where_clause {
