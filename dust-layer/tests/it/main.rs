@@ -27,4 +27,6 @@ mod suite;
 mod tenant;
 mod tuple;
 mod value;
+mod walk;
+mod walks;
 mod watch;
