@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use dust_layer::{Direction, Engine, Isolation, RangeRead, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{Entry, Path, Pattern, Seq, Value, ValueKind};
+use dust_transport::model::{Entry, Path, Pattern, Seq, ValueKind};
 use dust_transport::transport::{Items, List, Order, Page, Scope, Select};
 
 use crate::codec::Leaf;
 use crate::draft::successor;
-use crate::error::{Refusal, corrupt, of_read};
+use crate::error::{Refusal, of_read};
 use crate::keyspace::Keyspace;
-use crate::store::{Store, entry};
+use crate::store::{Store, entry, stored_json};
 
 /// The most leaves read at once.
 const SCAN_PAIRS_MAX: usize = 1024;
@@ -153,12 +153,9 @@ impl<E: Engine> Store<E> {
         let transaction = self.engine.begin();
         let scanned = self.scan(&transaction, &plan, query, |path, value| {
             let leaf = Leaf::decode(value).map_err(|error| Refusal::leaf(error).into_error())?;
-            if !Value::is_json(leaf.text) {
-                return Err(corrupt("a stored value is no JSON"));
-            }
             visit(StoredLeaf {
                 path,
-                json: leaf.text,
+                json: stored_json(leaf.text)?,
                 kind: leaf.kind,
                 revision: Seq(leaf.revision),
             });

@@ -249,13 +249,18 @@ pub(crate) fn decode_head(stored: Option<&[u8]>) -> Result<Head, Error> {
     }
 }
 
-/// A stored value. It is checked, for what is wrong in it would be wrong in all that it is spliced into.
-pub(crate) fn stored_value(text: &str) -> Result<Value, Error> {
+/// The text of a stored value. It is checked, for what is wrong in it would be wrong in all that it is spliced into.
+pub(crate) fn stored_json(text: &str) -> Result<&str, Error> {
     if Value::is_json(text) {
-        Ok(Value::from_trusted_json(text.into()))
+        Ok(text)
     } else {
         Err(corrupt("a stored value is no JSON"))
     }
+}
+
+/// A stored value.
+pub(crate) fn stored_value(text: &str) -> Result<Value, Error> {
+    Ok(Value::from_trusted_json(stored_json(text)?.into()))
 }
 
 /// The entry of a stored leaf.

@@ -10,6 +10,7 @@ use crate::codec::Leaf;
 use crate::draft::{Draft, Peek, read, successor};
 use crate::error::{Halt, Refusal};
 use crate::keyspace::Keyspace;
+use crate::store::stored_json;
 
 /// How many leaves a page of a scan has.
 pub(super) const SCAN_PAIRS: usize = 1024;
@@ -47,7 +48,8 @@ pub(super) struct Sides {
 }
 
 fn encoded(stored: &[u8]) -> Result<Vec<u8>, Refusal> {
-    Ok(value::encode(Leaf::decode(stored).map_err(Refusal::leaf)?.text))
+    let leaf = Leaf::decode(stored).map_err(Refusal::leaf)?;
+    Ok(value::encode(stored_json(leaf.text)?))
 }
 
 async fn has_any<T: Transaction>(transaction: &T, range: &Range<Vec<u8>>) -> Result<bool, LayerError> {

@@ -22,7 +22,7 @@ use crate::draft::{Draft, PAGE_PAIRS, read, successor};
 use crate::error::{Halt, Refusal, corrupt};
 use crate::history::pause;
 use crate::sequencer::{self, Work};
-use crate::store::Store;
+use crate::store::{Store, stored_json};
 
 /// A change that is ready to be written.
 #[derive(Debug, Clone)]
@@ -166,17 +166,17 @@ impl Indexes {
 }
 
 /// The values of a record in the order of an index.
-fn values_of(definition: &IndexDefinition, record: &Covered<'_>) -> Values {
+fn values_of(definition: &IndexDefinition, record: &Covered<'_>) -> Result<Values, Refusal> {
     let values = definition.fields().iter().map(|field| {
         let mut found = Field::default();
         for (below, leaf) in &record.leaves {
             match below.strip_prefix(field.as_str()) {
-                Some("") => found.leaf = Some(value::encode(leaf.text)),
+                Some("") => found.leaf = Some(value::encode(stored_json(leaf.text)?)),
                 Some(rest) if rest.starts_with('/') => found.has_below = true,
                 _ => {}
             }
         }
-        found.into_value()
+        Ok(found.into_value())
     });
     values.collect()
 }
@@ -187,7 +187,7 @@ fn decoded(record: &[u8]) -> Result<Covered<'_>, Refusal> {
 
 /// The key of a record in an index.
 fn key_of(index: &Index, slug: &str, record: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let values = values_of(&index.definition, &decoded(record)?);
+    let values = values_of(&index.definition, &decoded(record)?)?;
     Ok(entry::key(&index.base, values.iter().map(Vec::as_slice), slug))
 }
 

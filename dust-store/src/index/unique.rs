@@ -1,13 +1,14 @@
 //! No two records of a unique index have the same values.
 
 use dust_layer::Transaction;
-use dust_transport::model::{Path, Seq, Value};
+use dust_transport::model::{Path, Seq};
 use dust_transport::query::IndexDefinition;
 
 use super::{entry, value};
 use crate::codec::Leaf;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal};
+use crate::store::stored_value;
 
 pub(super) use super::value::is_cut;
 
@@ -75,7 +76,7 @@ impl Unique<'_> {
             return Ok(None);
         };
         let leaf = Leaf::decode(&stored).map_err(Refusal::leaf)?;
-        let value = Value::from_trusted_json(leaf.text.into());
+        let value = stored_value(leaf.text).map_err(Refusal::from)?;
         Ok(value.str().map(std::borrow::Cow::into_owned))
     }
 

@@ -6,6 +6,7 @@ use dust_layer::{Engine, Isolation, Memory, Tenant, Transaction};
 use dust_store::{Clock, Database, Embedded, Options};
 use dust_transport::error::ErrorKind;
 use dust_transport::model::{Op, Seq, Value};
+use dust_transport::query::IndexDefinition;
 use dust_transport::transport::{List, Order, Select, Transport};
 
 use crate::path;
@@ -217,8 +218,10 @@ async fn a_value_that_is_no_json_is_an_error() {
     let engine = Memory::new();
     let store = Database::on(engine.clone()).store("acme/site").await.unwrap();
     store.write(Op::set(path("a/b"), 1).into()).await.unwrap();
+    store.write(Op::set(path("c/r/name"), "x").into()).await.unwrap();
     let tenant = Tenant::open(&engine, "dust", "acme/site").await.unwrap();
     let keys = [
+        tenant.pack(&(&[0xFD_u8][..], &b"e"[..], &b"c/r/name"[..])),
         tenant.pack(&(&[0xFD_u8][..], &b"e"[..], &b"a/b"[..])),
         tenant.pack(&(&[0xFD_u8][..], &b"o"[..], 1_u64)),
     ];
@@ -233,6 +236,9 @@ async fn a_value_that_is_no_json_is_an_error() {
     corrupt(store.get(&path("a/b")).await.unwrap_err());
     corrupt(store.get(&path("a")).await.unwrap_err());
     corrupt(store.list(&List::below(path("a"))).await.unwrap_err());
+    corrupt(store.visit(&List::below(path("a")), &mut |_| {}).await.unwrap_err());
+    let index = IndexDefinition::new(path("c"), [path("name")]).unwrap();
+    corrupt(store.ensure_index(&index).await.unwrap_err());
     corrupt(store.write(Op::increment(path("a/b"), 1).into()).await.unwrap_err());
     corrupt(store.events(Seq(0), 10).await.unwrap_err());
     corrupt(store.diff(Seq(0), Seq(1)).await.unwrap_err());
