@@ -316,6 +316,14 @@ impl Chaos {
             }
             8 => self.tick.send_modify(|ticks| *ticks += 1),
             9 => {
+                // What is not answered is left to the next program: some shall be under way, unless all were answered.
+                self.proxy.mode.send_replace(Mode::Hold);
+                for _ in 0..10_000 {
+                    if self.clients[WITH_FILE].sync.status().pending >= 5 {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
                 self.restarts.0 += 1;
                 self.clients[WITH_FILE].restart().await;
             }
@@ -450,9 +458,8 @@ async fn replicas_and_subscriptions_come_through() {
     let connections = chaos.proxy.connections.load(Ordering::Relaxed);
     assert!(connections > steps / WIDTH / 2, "{connections} connections");
     let (restarts, left) = chaos.restarts;
-    // How many writes a restart leaves is the scheduler's; that restarts leave some is what the test needs.
     assert!(
-        steps < STEPS || (restarts > 20 && left > 20),
+        steps < STEPS || (restarts > 20 && left > 100),
         "{restarts} restarts, {left} writes left"
     );
 }
