@@ -263,10 +263,14 @@ impl Replay<'_> {
                 self.sockets.retain(|client, _| client == "A6");
                 self.archive().await;
             }
-            ("broadcast-scope", 5) => self.put("a", "3", None).await,
+            ("broadcast-scope", 5) => {
+                self.put("a", "3", None).await;
+                self.all_hear(1).await;
+            }
             ("broadcast-scope", 6) => {
                 let op = |value: u64| json!({ "op": "set", "path": "b1", "value": value });
                 self.post(&json!({ "ops": [op(1), op(2)] })).await;
+                self.all_hear(2).await;
             }
             ("leases", 22) => self.fixture.at_ms(1_000),
             ("leases", 25) => self.fixture.at_ms(2_000),
@@ -294,6 +298,15 @@ impl Replay<'_> {
                 assert_eq!(put.send(self.fixture.address).await.unwrap().status, 200);
             }
             _ => {}
+        }
+    }
+
+    /// Waits until as many events have come to every client.
+    async fn all_hear(&mut self, events: usize) {
+        for socket in self.sockets.values_mut() {
+            for _ in 0..events {
+                socket.hear().await;
+            }
         }
     }
 
@@ -584,7 +597,7 @@ impl Replay<'_> {
                 continue;
             }
             let socket = self.sockets.get_mut(client).unwrap();
-            let next = timeout(PATIENCE / 6, socket.next()).await;
+            let next = timeout(PATIENCE / 2, socket.next()).await;
             let Ok(next) = next else {
                 return Err(format!(
                     "{client}: nothing more after {got:?}, where {message} is expected"

@@ -1,5 +1,6 @@
 //! A client of channels: frames as JSON, over either codec.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Socket {
     pub(crate) stream: WebSocketStream<TcpStream>,
     pub(crate) codec: Codec,
+    /// What was heard before it was asked for.
+    heard: VecDeque<Got>,
     beats: u64,
     joins: u64,
 }
@@ -79,6 +82,7 @@ impl Socket {
             Ok((stream, _)) => Ok(Self {
                 stream,
                 codec,
+                heard: VecDeque::new(),
                 beats: 0,
                 joins: 0,
             }),
@@ -116,8 +120,23 @@ impl Socket {
         }
     }
 
+    /// Waits until something more has come, which `next` gives in its turn.
+    ///
+    /// What others write comes when it comes: without this, the answer to what is sent here may be before it.
+    pub(crate) async fn hear(&mut self) {
+        let got = self.receive().await;
+        self.heard.push_back(got);
+    }
+
     /// The next frame, or the end.
     pub(crate) async fn next(&mut self) -> Got {
+        match self.heard.pop_front() {
+            Some(got) => got,
+            None => self.receive().await,
+        }
+    }
+
+    async fn receive(&mut self) -> Got {
         loop {
             let next = timeout(PATIENCE, self.stream.next()).await.expect("a frame");
             let frame = match next {
