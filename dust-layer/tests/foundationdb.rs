@@ -1,13 +1,14 @@
-//! The engine suite, and the layer, on a cluster, whose file `DUST_FDB_CLUSTER_FILE` names; see CONTRIBUTING.md.
+//! The engine suite and the layer's on a cluster, whose file `DUST_FDB_CLUSTER_FILE` names; see CONTRIBUTING.md.
 //!
 //! A program rather than a set of tests: the client library's network thread runs once per process, and around all.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "it is a test")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "it is a test"
+)]
 
-#[path = "it/fixture.rs"]
-#[expect(dead_code, reason = "the tests on memory use more of it")]
-mod fixture;
-#[path = "it/walk.rs"]
-mod walk;
+mod layer;
 
 use dust_layer::engine::foundationdb::{FoundationDb, Options, network};
 use dust_layer::{Engine, Transaction, transact};
@@ -35,12 +36,7 @@ fn main() {
             (engine, ())
         };
         dust_layer::engine_suite!(run: fresh(), |name| println!("{name}"));
-        let (engine, ()) = fresh();
-        dust_layer::suite::run(async {
-            walk::whole(&engine).await;
-            Ok(())
-        });
-        println!("the layer");
+        layer::layer_suite!(run: fresh(), |name| println!("{name}"));
         fresh();
     })
     .unwrap();

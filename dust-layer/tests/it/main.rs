@@ -5,28 +5,14 @@
     reason = "a test fails by panicking, in its helper functions too"
 )]
 
-mod busy;
-mod collection;
-mod count;
-mod directory;
+#[path = "../layer/mod.rs"]
+mod layer;
+
 mod disk;
 mod fault;
-mod fixture;
-mod index;
 mod inventory;
 mod kill;
-mod metrics;
-mod migration;
 mod model;
-mod once;
-mod query;
-mod query_model;
-mod race;
-mod row;
 mod suite;
-mod tenant;
 mod tuple;
 mod value;
-mod walk;
-mod walks;
-mod watch;

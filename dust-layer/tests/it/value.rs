@@ -5,19 +5,7 @@ use dust_layer::table::Table;
 use dust_layer::value::{Date, DateTime, Decimal, FieldType, FieldValue, Time, Versionstamp};
 use proptest::prelude::*;
 
-pub(crate) const TYPES: [FieldType; 11] = [
-    FieldType::Boolean,
-    FieldType::Integer,
-    FieldType::Float,
-    FieldType::Decimal,
-    FieldType::Text,
-    FieldType::Bytes,
-    FieldType::Date,
-    FieldType::Time,
-    FieldType::DateTime,
-    FieldType::Uuid,
-    FieldType::Versionstamp,
-];
+use crate::layer::fixture::{TYPES, value};
 
 /// The types that the crate's own elements cannot hold all values of.
 const UNKNOWN_TO_ELEMENTS: [FieldType; 4] = [
@@ -26,54 +14,6 @@ const UNKNOWN_TO_ELEMENTS: [FieldType; 4] = [
     FieldType::Time,
     FieldType::Uuid,
 ];
-
-/// Values of a type, the awkward ones often.
-pub(crate) fn value(kind: FieldType) -> BoxedStrategy<FieldValue> {
-    let small = || prop_oneof![any::<i128>(), (-300_i128..300), any::<i64>().prop_map(i128::from)];
-    let bytes = || prop::collection::vec(prop::sample::select(vec![0_u8, 1, b'a', b'b', 0xfe, 0xff]), 0..4);
-    match kind {
-        FieldType::Boolean => any::<bool>().prop_map(FieldValue::from).boxed(),
-        FieldType::Integer => small().prop_map(FieldValue::from).boxed(),
-        FieldType::Float => {
-            let awkward = vec![
-                0.0,
-                -0.0,
-                f64::NAN,
-                -f64::NAN,
-                f64::INFINITY,
-                f64::NEG_INFINITY,
-                f64::MIN_POSITIVE,
-                5e-324,
-            ];
-            prop_oneof![any::<f64>(), prop::sample::select(awkward)]
-                .prop_map(FieldValue::from)
-                .boxed()
-        }
-        FieldType::Decimal => {
-            let exponent = prop_oneof![-3..3, any::<i32>(), Just(i32::MAX), Just(i32::MIN)];
-            let digits = prop_oneof![-200_i128..200, -10_i128.pow(37)..10_i128.pow(37)];
-            (digits, exponent)
-                .prop_map(|(digits, exponent)| Decimal::new(digits, exponent).into())
-                .boxed()
-        }
-        FieldType::Text => {
-            let letters = vec!['\0', '\u{1}', 'a', 'b', 'é', '\u{10ffff}'];
-            prop::collection::vec(prop::sample::select(letters), 0..4)
-                .prop_map(|letters| letters.into_iter().collect::<String>().into())
-                .boxed()
-        }
-        FieldType::Bytes => bytes().prop_map(FieldValue::from).boxed(),
-        FieldType::Date => any::<i32>().prop_map(|days| Date(days).into()).boxed(),
-        FieldType::Time => any::<u64>().prop_map(|nanos| Time(nanos).into()).boxed(),
-        FieldType::DateTime => small().prop_map(|nanos| DateTime(nanos).into()).boxed(),
-        FieldType::Uuid => any::<[u8; 16]>().prop_map(FieldValue::from).boxed(),
-        FieldType::Versionstamp => (any::<[u8; 10]>(), any::<u16>())
-            .prop_filter("a stamp of a commit", |(stamp, _)| *stamp != [0xff; 10])
-            .prop_map(|(stamp, order)| Versionstamp::new(stamp, order).into())
-            .boxed(),
-        other => unreachable!("{other}"),
-    }
-}
 
 fn of_one_type() -> impl Strategy<Value = (FieldType, FieldValue, FieldValue)> {
     prop::sample::select(TYPES.to_vec()).prop_flat_map(|kind| (Just(kind), value(kind), value(kind)))
@@ -131,7 +71,7 @@ fn days_beyond_the_year_9999_and_before_0_are_in_order() {
 fn keys_have_the_codes_of_the_tuple_encoding() {
     let hex = |kind: FieldType, value: FieldValue| -> String {
         let key = keyed(kind).primary_key([value]).unwrap();
-        crate::fixture::hex(key.packed())
+        crate::layer::fixture::hex(key.packed())
     };
     for (kind, value, expected) in [
         (FieldType::Boolean, true.into(), "27"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dust_layer::directory::{self, Directory};
 use dust_layer::tuple::unpack;
 use dust_layer::{
-    Direction, DirectoryError, Engine, Error, Isolation, Memory, Pairs, RangeRead, Tenant, Transaction, transact,
+    Direction, DirectoryError, Engine, Error, Isolation, Pairs, RangeRead, Tenant, Transaction, transact,
 };
 
 const NO_LAYER: &[u8] = b"";
@@ -17,7 +17,7 @@ fn reason<T: std::fmt::Debug>(outcome: Result<T, Error>) -> DirectoryError {
     }
 }
 
-async fn everything(engine: &Memory) -> Pairs {
+async fn everything<E: Engine>(engine: &E) -> Pairs {
     let read = RangeRead {
         begin: b"",
         end: b"\xff",
@@ -39,10 +39,8 @@ fn quoted(prefix: &[u8]) -> String {
     hex(&dust_layer::tuple::pack(&(dust_layer::tuple::Bytes::from(prefix),)))
 }
 
-#[tokio::test]
-async fn the_tree_has_the_bytes_of_the_official_layer() {
-    let memory = Memory::new();
-    let (paths, _) = transact(&memory, |tx| async move {
+pub(crate) async fn the_tree_has_the_bytes_of_the_official_layer<E: Engine>(engine: &E) {
+    let (paths, _) = transact(engine, |tx| async move {
         let storage = directory::create(&*tx, &["Ecto.Adapters.FoundationDB"], NO_LAYER).await?;
         let tenant = directory::create(&*tx, &["Ecto.Adapters.FoundationDB", "some-org"], b"kind").await?;
         Ok::<(Directory, Directory), Error>((storage, tenant))
@@ -74,7 +72,7 @@ async fn the_tree_has_the_bytes_of_the_official_layer() {
         (format!("fe{}016c6179657200", quoted(tenant)), hex(b"kind")),
     ];
     expected.sort();
-    let found = everything(&memory).await;
+    let found = everything(engine).await;
     assert_eq!(
         found
             .iter()
@@ -84,10 +82,8 @@ async fn the_tree_has_the_bytes_of_the_official_layer() {
     );
 }
 
-#[tokio::test]
-async fn a_tree_written_by_another_binding_is_read() {
-    let memory = Memory::new();
-    let tx = memory.begin();
+pub(crate) async fn a_tree_written_by_another_binding_is_read<E: Engine>(engine: &E) {
+    let tx = engine.begin();
     let set = |key: &[u8], value: &[u8]| tx.set(key, value);
     set(
         b"\xfe\x01\xfe\x00\x01version\x00",
@@ -98,20 +94,19 @@ async fn a_tree_written_by_another_binding_is_read() {
     set(b"\xfe\x01\x15\x07\x00\x01layer\x00", b"");
     set(b"\xfe\x01\x15\x2a\x00\x01layer\x00", b"");
     tx.commit().await.unwrap();
-    let tenant = Tenant::open(&memory, "Ecto.Adapters.FoundationDB", "some-org")
+    let tenant = Tenant::open(engine, "Ecto.Adapters.FoundationDB", "some-org")
         .await
         .unwrap();
     assert_eq!(tenant.prefix(), b"\x15\x2a");
     assert_eq!(tenant.pack(&("a",)), b"\x15\x2a\x02a\x00");
     assert_eq!(
-        Tenant::list(&memory, "Ecto.Adapters.FoundationDB").await.unwrap(),
+        Tenant::list(engine, "Ecto.Adapters.FoundationDB").await.unwrap(),
         ["some-org"]
     );
 }
 
-#[tokio::test]
-async fn paths_are_created_opened_listed_moved_and_removed() {
-    let tx = Memory::new().begin();
+pub(crate) async fn paths_are_created_opened_listed_moved_and_removed<E: Engine>(engine: &E) {
+    let tx = engine.begin();
     let created = directory::create_or_open(&tx, &["a", "b", "c"], b"layer")
         .await
         .unwrap();
@@ -145,9 +140,8 @@ async fn paths_are_created_opened_listed_moved_and_removed() {
     tx.commit().await.unwrap();
 }
 
-#[tokio::test]
-async fn what_the_rules_forbid_is_refused() {
-    let tx = Memory::new().begin();
+pub(crate) async fn what_the_rules_forbid_is_refused<E: Engine>(engine: &E) {
+    let tx = engine.begin();
     let root: [&str; 0] = [];
     directory::create(&tx, &["a", "b"], b"one").await.unwrap();
     assert_eq!(
@@ -210,11 +204,10 @@ async fn what_the_rules_forbid_is_refused() {
     );
 }
 
-#[tokio::test]
-async fn a_newer_minor_version_is_read_only_and_a_newer_major_is_refused() {
+pub(crate) async fn a_newer_minor_version_is_read_only_and_a_newer_major_is_refused<E: Engine>(engine: &E) {
     let version_key = b"\xfe\x01\xfe\x00\x01version\x00";
     let with = |major: u8, minor: u8| {
-        let tx = Memory::new().begin();
+        let tx = engine.begin();
         tx.set(version_key, &[major, 0, 0, 0, minor, 0, 0, 0, 0, 0, 0, 0]);
         tx
     };
@@ -229,7 +222,7 @@ async fn a_newer_minor_version_is_read_only_and_a_newer_major_is_refused() {
         reason(directory::exists(&next, &["a"]).await),
         DirectoryError::Version { version: (2, 0, 0) }
     );
-    let garbled = Memory::new().begin();
+    let garbled = engine.begin();
     garbled.set(version_key, b"1.0.0");
     assert!(matches!(
         directory::exists(&garbled, &["a"]).await,
@@ -237,28 +230,24 @@ async fn a_newer_minor_version_is_read_only_and_a_newer_major_is_refused() {
     ));
 }
 
-#[tokio::test]
-async fn a_prefix_in_use_is_not_given_out() {
+pub(crate) async fn a_prefix_in_use_is_not_given_out<E: Engine>(engine: &E) {
     // Every candidate of the first window is taken by keys that no directory owns.
-    let memory = Memory::new();
-    let tx = memory.begin();
+    let tx = engine.begin();
     tx.set(b"\x14", b"");
     for number in 1..64 {
         tx.set(&[0x15, number, 0], b"");
     }
     tx.commit().await.unwrap();
     assert_eq!(
-        reason(directory::create(&memory.begin(), &["a"], NO_LAYER).await),
+        reason(directory::create(&engine.begin(), &["a"], NO_LAYER).await),
         DirectoryError::PrefixInUse
     );
 }
 
-#[tokio::test]
-async fn prefixes_are_unique_over_windows_and_never_given_out_again() {
-    let memory = Memory::new();
+pub(crate) async fn prefixes_are_unique_over_windows_and_never_given_out_again<E: Engine>(engine: &E) {
     let mut prefixes = BTreeSet::new();
     for batch in 0..30 {
-        let (created, _) = transact(&memory, |tx| async move {
+        let (created, _) = transact(engine, |tx| async move {
             let mut prefixes = Vec::new();
             for number in 0..10 {
                 let name = format!("{batch}-{number}");
@@ -283,15 +272,13 @@ async fn prefixes_are_unique_over_windows_and_never_given_out_again() {
     assert!(free, "a prefix begins another one");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn creators_at_once_agree_on_one_tenant() {
-    let memory = Memory::new();
+pub(crate) async fn creators_at_once_agree_on_one_tenant<E: Engine>(engine: &E) {
     let tasks: Vec<_> = (0..16)
         .map(|number| {
-            let memory = memory.clone();
+            let engine = engine.clone();
             tokio::spawn(async move {
-                let shared = Tenant::create_or_open(&memory, "acme", "shared").await.unwrap();
-                let own = Tenant::create_or_open(&memory, "acme", &format!("own-{number}"))
+                let shared = Tenant::create_or_open(&engine, "acme", "shared").await.unwrap();
+                let own = Tenant::create_or_open(&engine, "acme", &format!("own-{number}"))
                     .await
                     .unwrap();
                 (shared.prefix().to_vec(), own.prefix().to_vec())
@@ -306,22 +293,20 @@ async fn creators_at_once_agree_on_one_tenant() {
         own.insert(other);
     }
     assert_eq!((shared.len(), own.len()), (1, 16));
-    assert_eq!(Tenant::list(&memory, "acme").await.unwrap().len(), 17);
+    assert_eq!(Tenant::list(engine, "acme").await.unwrap().len(), 17);
 }
 
-#[tokio::test]
-async fn tenants_are_apart_and_go_with_their_keys() {
-    let memory = Memory::new();
+pub(crate) async fn tenants_are_apart_and_go_with_their_keys<E: Engine>(engine: &E) {
     assert_eq!(
-        reason(Tenant::open(&memory, "acme", "one").await),
+        reason(Tenant::open(engine, "acme", "one").await),
         DirectoryError::NotFound
     );
-    assert!(Tenant::list(&memory, "acme").await.unwrap().is_empty());
-    let one = Tenant::create_or_open(&memory, "acme", "one").await.unwrap();
-    let two = Tenant::create_or_open(&memory, "acme", "two").await.unwrap();
+    assert!(Tenant::list(engine, "acme").await.unwrap().is_empty());
+    let one = Tenant::create_or_open(engine, "acme", "one").await.unwrap();
+    let two = Tenant::create_or_open(engine, "acme", "two").await.unwrap();
     assert_eq!(
         (one.storage_id(), one.id(), one.engine().name()),
-        ("acme", "one", "memory")
+        ("acme", "one", engine.name())
     );
     for tenant in [&one, &two] {
         let tx = tenant.engine().begin();
@@ -337,7 +322,7 @@ async fn tenants_are_apart_and_go_with_their_keys() {
         direction: Direction::Forward,
         isolation: Isolation::Snapshot,
     };
-    let pairs = memory.begin().get_range(read).await.unwrap();
+    let pairs = engine.begin().get_range(read).await.unwrap();
     let (key, value) = pairs.get(0).unwrap();
     assert_eq!(
         (pairs.len(), one.unpack::<(String, i64)>(key).unwrap(), value),
@@ -345,14 +330,14 @@ async fn tenants_are_apart_and_go_with_their_keys() {
     );
     assert!(matches!(two.unpack::<(String, i64)>(key), Err(Error::Tuple(_))));
 
-    Tenant::delete(&memory, "acme", "one").await.unwrap();
-    assert!(!Tenant::exists(&memory, "acme", "one").await.unwrap());
-    assert_eq!(memory.begin().get(key, Isolation::Snapshot).await.unwrap(), None);
+    Tenant::delete(engine, "acme", "one").await.unwrap();
+    assert!(!Tenant::exists(engine, "acme", "one").await.unwrap());
+    assert_eq!(engine.begin().get(key, Isolation::Snapshot).await.unwrap(), None);
     let (begin, end) = two.key_range();
     let read = RangeRead {
         begin: &begin,
         end: &end,
         ..read
     };
-    assert_eq!(memory.begin().get_range(read).await.unwrap().len(), 2);
+    assert_eq!(engine.begin().get_range(read).await.unwrap().len(), 2);
 }

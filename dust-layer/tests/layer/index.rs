@@ -9,20 +9,20 @@ use dust_layer::query::Query;
 use dust_layer::row::OnConflict;
 use dust_layer::table::Table;
 use dust_layer::value::{Date, FieldType, FieldValue, Time};
-use dust_layer::{Atomic, Direction, Engine, Error, Memory, QueryError, RowError, SchemaError, Tenant};
+use dust_layer::{Atomic, Direction, Engine, Error, QueryError, RowError, SchemaError, Tenant};
 use futures_core::future::BoxFuture;
 
-use crate::fixture::{
-    assert_sound, command, events, everything, ids, indexes, insert, keys_with, migrate, splitting, tenant, user, users,
+use super::fixture::{
+    assert_sound, command, events, everything, ids, indexes, insert, keys_with, migrate, splitting, tenant,
+    tenant_with, user, users,
 };
 
 fn by_name(name: &str) -> Query {
     Query::new().equals("name", name)
 }
 
-#[tokio::test]
-async fn entries_follow_inserts_updates_and_deletes() {
-    let tenant = tenant().await;
+pub(crate) async fn entries_follow_inserts_updates_and_deletes<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["name"], &["department", "age"]]))
         .await
         .unwrap();
@@ -58,9 +58,8 @@ async fn entries_follow_inserts_updates_and_deletes() {
     assert_eq!(everything(&tenant).await.len(), 2 + 4 + 2);
 }
 
-#[tokio::test]
-async fn an_entry_has_these_bytes() {
-    let tenant = tenant().await;
+pub(crate) async fn an_entry_has_these_bytes<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["name", "age"]])).await.unwrap();
     insert(&tenant, &[user(7, "Ada", "eng", -1)]).await.unwrap();
     let pairs = everything(&tenant).await;
@@ -68,7 +67,7 @@ async fn an_entry_has_these_bytes() {
         .iter()
         .find(|(key, _)| key.windows(4).any(|part| part == b"\x01i\x00\x01"))
         .unwrap();
-    let hex = crate::fixture::hex(&entry.0[tenant.prefix().len()..]);
+    let hex = super::fixture::hex(&entry.0[tenant.prefix().len()..]);
     // FD, the table, "i", the index, two values, the values, the primary key.
     let expected = [
         "01fd00",
@@ -84,10 +83,9 @@ async fn an_entry_has_these_bytes() {
     assert!(entry.1.is_empty());
 }
 
-#[tokio::test]
-async fn a_query_after_a_write_in_the_same_transaction_sees_it() {
+pub(crate) async fn a_query_after_a_write_in_the_same_transaction_sees_it<E: Engine>(engine: &E) {
     for covering in [false, true] {
-        let tenant = splitting(20).await;
+        let tenant = splitting(engine, 20).await;
         let mut index = users().index(["name"]).unwrap();
         if covering {
             index = index.covering();
@@ -115,9 +113,8 @@ async fn a_query_after_a_write_in_the_same_transaction_sees_it() {
     }
 }
 
-#[tokio::test]
-async fn a_covering_index_beside_rows_holds_what_they_hold() {
-    let tenant = splitting(40).await;
+pub(crate) async fn a_covering_index_beside_rows_holds_what_they_hold<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 40).await;
     command(
         &tenant,
         Command::create_index("users", users().index(["name"]).unwrap().covering()),
@@ -150,9 +147,8 @@ async fn a_covering_index_beside_rows_holds_what_they_hold() {
     assert_eq!(keys_with(&tenant, b"users").await, 1, "the definition");
 }
 
-#[tokio::test]
-async fn an_index_with_the_primary_key_in_it_works() {
-    let tenant = tenant().await;
+pub(crate) async fn an_index_with_the_primary_key_in_it_works<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["id", "name"], &["age", "id"]]))
         .await
         .unwrap();
@@ -171,8 +167,7 @@ async fn an_index_with_the_primary_key_in_it_works() {
     assert_sound(&tenant).await;
 }
 
-#[tokio::test]
-async fn an_index_on_a_table_with_versionstamped_keys_finds_its_rows() {
+pub(crate) async fn an_index_on_a_table_with_versionstamped_keys_finds_its_rows<E: Engine>(engine: &E) {
     let queue = &Table::new("queue")
         .key(1, "id", FieldType::Versionstamp)
         .field(2, "author", FieldType::Text)
@@ -180,7 +175,7 @@ async fn an_index_on_a_table_with_versionstamped_keys_finds_its_rows() {
         .build()
         .unwrap();
     for split in [10, 1000] {
-        let tenant = splitting(split).await;
+        let tenant = splitting(engine, split).await;
         let migrations = [Migration::new(
             1,
             [
@@ -238,17 +233,21 @@ async fn an_index_on_a_table_with_versionstamped_keys_finds_its_rows() {
     }
 }
 
-async fn command_on(tenant: &Tenant<Memory>, table: &Table, version: u64, command: Command) -> Result<Vec<u64>, Error> {
+async fn command_on<E: Engine>(
+    tenant: &Tenant<E>,
+    table: &Table,
+    version: u64,
+    command: Command,
+) -> Result<Vec<u64>, Error> {
     Migrator::new()
         .table(table)
         .run(tenant, &[Migration::new(version, [command])])
         .await
 }
 
-#[tokio::test]
-async fn a_unique_index_refuses_values_that_another_row_has() {
+pub(crate) async fn a_unique_index_refuses_values_that_another_row_has<E: Engine>(engine: &E) {
     for covering in [false, true] {
-        let tenant = splitting(20).await;
+        let tenant = splitting(engine, 20).await;
         let mut index = users().index(["name", "age"]).unwrap().unique();
         if covering {
             index = index.covering();
@@ -305,14 +304,13 @@ async fn a_unique_index_refuses_values_that_another_row_has() {
     }
 }
 
-#[tokio::test]
-async fn unique_keys_that_begin_each_other_are_told_apart() {
+pub(crate) async fn unique_keys_that_begin_each_other_are_told_apart<E: Engine>(engine: &E) {
     let table = Table::new("t")
         .key(1, "id", FieldType::Text)
         .field(2, "v", FieldType::Integer)
         .build()
         .unwrap();
-    let tenant = tenant().await;
+    let tenant = tenant(engine).await;
     let index = table.index(["v"]).unwrap().unique();
     command_on(&tenant, &table, 1, Command::create_index("t", index))
         .await
@@ -345,9 +343,8 @@ fn event(
 }
 
 /// A time series: no rows, and one covering index.
-#[tokio::test]
-async fn a_table_without_rows_lives_in_its_index() {
-    let tenant = splitting(30).await;
+pub(crate) async fn a_table_without_rows_lives_in_its_index<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 30).await;
     let table = &events();
     let tx = tenant.begin();
     let early = tx.insert(table, &event(&tx, 1, "ada", 1, "")).await.unwrap_err();
@@ -450,15 +447,14 @@ async fn a_table_without_rows_lives_in_its_index() {
     assert_eq!(checked.unwrap_err().schema(), Some(&SchemaError::NoRows));
 }
 
-#[tokio::test]
-async fn a_second_insert_into_an_index_without_rows_is_told() {
+pub(crate) async fn a_second_insert_into_an_index_without_rows_is_told<E: Engine>(engine: &E) {
     let table = &Table::new("t")
         .key(1, "id", FieldType::Integer)
         .field(2, "v", FieldType::Integer)
         .without_rows()
         .build()
         .unwrap();
-    let tenant = tenant().await;
+    let tenant = tenant(engine).await;
     let mapped = Command::create_index("t", table.index(["v"]).unwrap());
     command_on(&tenant, table, 1, mapped).await.unwrap();
     let row = table.row([("id", 1), ("v", 2)]).unwrap();
@@ -495,9 +491,8 @@ async fn counters<E: Engine>(tenant: &Tenant<E>, name: &str, group: &[FieldValue
     found
 }
 
-#[tokio::test]
-async fn counters_count_what_happens_to_all_and_to_each_group() {
-    let tenant = tenant().await;
+pub(crate) async fn counters_count_what_happens_to_all_and_to_each_group<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let commands = [
         Command::create_index("users", IndexDef::counters("all", Vec::new()).unwrap()),
         Command::create_index(
@@ -572,9 +567,8 @@ async fn counters_count_what_happens_to_all_and_to_each_group() {
     assert_eq!(keys_with(&tenant, b"Ada").await, 0);
 }
 
-#[tokio::test]
-async fn counters_do_not_make_writers_conflict() {
-    let tenant = tenant().await;
+pub(crate) async fn counters_do_not_make_writers_conflict<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     command(
         &tenant,
         Command::create_index("users", IndexDef::counters("all", Vec::new()).unwrap()),
@@ -644,10 +638,8 @@ impl<E: Engine> Indexer<E> for Initial {
     }
 }
 
-#[tokio::test]
-async fn a_custom_index_is_kept_built_queried_and_dropped() {
-    let layer = Layer::with_options(&Memory::new(), Options::default().indexer("initial", Initial));
-    let tenant = layer.create_or_open("acme", "reading").await.unwrap();
+pub(crate) async fn a_custom_index_is_kept_built_queried_and_dropped<E: Engine>(engine: &E) {
+    let tenant = tenant_with(engine, Options::default().indexer("initial", Initial)).await;
     insert(&tenant, &[user(1, "John", "eng", 36), user(2, "Ada", "eng", 36)])
         .await
         .unwrap();
@@ -684,7 +676,7 @@ async fn a_custom_index_is_kept_built_queried_and_dropped() {
             .query()
             .is_some()
     );
-    let other = Layer::new(layer.engine()).open("acme", "reading").await.unwrap();
+    let other = Layer::new(engine).open("acme", "reading").await.unwrap();
     let refused = insert(&other, &[user(9, "Jim", "eng", 1)]).await.unwrap_err();
     assert!(matches!(refused.schema(), Some(SchemaError::UnknownIndexer { .. })));
 
@@ -700,9 +692,8 @@ async fn a_custom_index_is_kept_built_queried_and_dropped() {
     assert!(matches!(refused.schema(), Some(SchemaError::UnknownIndexer { .. })));
 }
 
-#[tokio::test]
-async fn an_index_knows_a_field_that_the_table_of_an_older_program_lacks() {
-    let tenant = tenant().await;
+pub(crate) async fn an_index_knows_a_field_that_the_table_of_an_older_program_lacks<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["age"]])).await.unwrap();
     insert(&tenant, &[user(1, "Ada", "eng", 36)]).await.unwrap();
     let old = Table::new("users")
@@ -735,10 +726,9 @@ async fn an_index_knows_a_field_that_the_table_of_an_older_program_lacks() {
     assert_sound(&tenant).await;
 }
 
-#[tokio::test]
-async fn an_entry_without_its_row_is_corruption_and_not_silence() {
+pub(crate) async fn an_entry_without_its_row_is_corruption_and_not_silence<E: Engine>(engine: &E) {
     use dust_layer::Transaction;
-    let tenant = tenant().await;
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["name"]])).await.unwrap();
     insert(&tenant, &[user(1, "Ada", "eng", 36)]).await.unwrap();
     let row_key = everything(&tenant).await.get(0).unwrap().0.to_vec();
@@ -750,9 +740,8 @@ async fn an_entry_without_its_row_is_corruption_and_not_silence() {
     ));
 }
 
-#[tokio::test]
-async fn rows_that_an_index_finds_are_changed_and_deleted_in_one_transaction() {
-    let tenant = splitting(30).await;
+pub(crate) async fn rows_that_an_index_finds_are_changed_and_deleted_in_one_transaction<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 30).await;
     migrate(&tenant, &indexes(&[&["name"], &["age"]])).await.unwrap();
     let rows: Vec<_> = (1..=9)
         .map(|id| user(id, if id % 3 == 0 { "Ada" } else { "Bob" }, "eng", id))
@@ -780,10 +769,8 @@ async fn rows_that_an_index_finds_are_changed_and_deleted_in_one_transaction() {
     assert_sound(&tenant).await;
 }
 
-#[tokio::test]
-async fn a_cleared_table_leaves_nothing_in_any_index() {
-    let layer = Layer::with_options(&Memory::new(), Options::default().indexer("initial", Initial));
-    let tenant = layer.create_or_open("acme", "reading").await.unwrap();
+pub(crate) async fn a_cleared_table_leaves_nothing_in_any_index<E: Engine>(engine: &E) {
+    let tenant = tenant_with(engine, Options::default().indexer("initial", Initial)).await;
     let fields = || users().index_fields(["name"]).unwrap();
     let defs = [
         users().index(["name"]).unwrap().unique(),

@@ -7,19 +7,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use dust_layer::clock::{Clock, ManualTime};
-use dust_layer::disk::{self, Disk};
 use dust_layer::engine::instrumented::{CommitFault, Instrumented};
-use dust_layer::faults::{Faults, Survivors};
 use dust_layer::index::{IndexDef, IndexState};
 use dust_layer::layer::{Layer, Options};
 use dust_layer::migration::{Command, LEASE, Migration, Migrator, Progress, Repair};
 use dust_layer::query::Query;
 use dust_layer::table::Table;
 use dust_layer::value::FieldType;
-use dust_layer::{Engine, Error, Memory, MigrationError, QueryError, RowError, SchemaError, Tenant};
+use dust_layer::{Engine, Error, MigrationError, QueryError, RowError, SchemaError, Tenant};
 
-use crate::fixture::{
-    assert_sound, command, everything, id_of, ids, indexes, insert, keys_with, migrate, splitting, tenant, user, users,
+use super::fixture::{
+    assert_sound, clear, command, everything, id_of, ids, indexes, insert, keys_with, migrate, splitting, tenant, user,
+    users,
 };
 
 fn by_name(name: &str) -> Query {
@@ -27,7 +26,7 @@ fn by_name(name: &str) -> Query {
 }
 
 /// A migrator that goes through few rows at once and counts its transactions.
-fn counting<E: Engine>(batch: usize) -> (Migrator<E>, Arc<AtomicUsize>) {
+pub(crate) fn counting<E: Engine>(batch: usize) -> (Migrator<E>, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&count);
     let migrator = Migrator::new()
@@ -97,9 +96,8 @@ pub(crate) fn both() -> [Migration; 2] {
     ]
 }
 
-#[tokio::test]
-async fn an_index_over_rows_that_were_there_answers_once_it_is_built() {
-    let tenant = splitting(30).await;
+pub(crate) async fn an_index_over_rows_that_were_there_answers_once_it_is_built<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 30).await;
     insert(&tenant, &rows(20)).await.unwrap();
     let refused = ids(&tenant.begin(), &by_name("Ada")).await.unwrap_err();
     assert_eq!(
@@ -116,10 +114,9 @@ async fn an_index_over_rows_that_were_there_answers_once_it_is_built() {
 }
 
 /// Rows of many pieces, and more pieces than a step has rows.
-#[tokio::test]
-async fn a_build_goes_through_rows_of_any_length_in_steps_of_any_size() {
+pub(crate) async fn a_build_goes_through_rows_of_any_length_in_steps_of_any_size<E: Engine>(engine: &E) {
     for batch in [1, 2, 3, 100] {
-        let tenant = splitting(10).await;
+        let tenant = splitting(engine, 10).await;
         insert(&tenant, &rows(15)).await.unwrap();
         let (migrator, steps) = counting(batch);
         migrator.run(&tenant, &indexes(&[&["name"]])).await.unwrap();
@@ -131,9 +128,8 @@ async fn a_build_goes_through_rows_of_any_length_in_steps_of_any_size() {
     }
 }
 
-#[tokio::test]
-async fn progress_is_told() {
-    let tenant = tenant().await;
+pub(crate) async fn progress_is_told<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     insert(&tenant, &rows(5)).await.unwrap();
     let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let telling = Arc::clone(&told);
@@ -166,9 +162,8 @@ async fn progress_is_told() {
     assert_eq!(*told.lock().unwrap(), expected);
 }
 
-#[tokio::test]
-async fn versions_must_grow_and_what_is_unknown_is_refused() {
-    let tenant = tenant().await;
+pub(crate) async fn versions_must_grow_and_what_is_unknown_is_refused<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     for versions in [[2, 1], [3, 3]] {
         let migrations = versions.map(|version| Migration::new(version, []));
         let refused = migrate(&tenant, &migrations).await.unwrap_err();
@@ -206,14 +201,13 @@ async fn versions_must_grow_and_what_is_unknown_is_refused() {
 }
 
 /// A kill after each transaction, writes by another node, and a third one that goes on.
-#[tokio::test]
-async fn a_build_that_is_killed_at_any_step_is_taken_over() {
+pub(crate) async fn a_build_that_is_killed_at_any_step_is_taken_over<E: Engine>(engine: &E) {
     let mut kill_at = 0;
     loop {
-        let memory = Memory::new();
-        let (first, _) = node(&memory).await;
+        clear(engine).await;
+        let (first, _) = node(engine).await;
         insert(&first, &rows(7)).await.unwrap();
-        let writer = node(&memory).await.0;
+        let writer = node(engine).await.0;
         // It knows the definitions as they were before.
         insert(&writer, &[user(100, "Ada", "eng", 100)]).await.unwrap();
         let (migrator, count) = counting(2);
@@ -248,7 +242,7 @@ async fn a_build_that_is_killed_at_any_step_is_taken_over() {
             Err(Error::Conflict) => continue,
             Err(error) => panic!("{error:?}"),
         }
-        let (second, time) = node(&memory).await;
+        let (second, time) = node(engine).await;
         while_time_passes(migrator.run(&second, &migrations), &time)
             .await
             .unwrap();
@@ -271,11 +265,10 @@ async fn a_build_that_is_killed_at_any_step_is_taken_over() {
 }
 
 /// A node that stood still for long finds that another one has gone on, and does no harm.
-#[tokio::test]
-async fn an_owner_that_was_taken_over_stops_and_waits() {
+pub(crate) async fn an_owner_that_was_taken_over_stops_and_waits<E: Engine>(engine: &E) {
     for pause_at in 1..8 {
-        let memory = Memory::new();
-        let (first, first_time) = node(&memory).await;
+        clear(engine).await;
+        let (first, first_time) = node(engine).await;
         insert(&first, &rows(7)).await.unwrap();
         let (slow, slow_count) = counting(2);
         let (quick, quick_count) = counting(2);
@@ -284,7 +277,7 @@ async fn an_owner_that_was_taken_over_stops_and_waits() {
         for _ in 0..pause_at {
             assert!(until_step(run.as_mut(), &slow_count).await.is_none());
         }
-        let (second, time) = node(&memory).await;
+        let (second, time) = node(engine).await;
         let mut other = pin!(while_time_passes(quick.run(&second, &migrations), &time));
         assert!(until_step(other.as_mut(), &quick_count).await.is_none());
         // Both go on; only one of them can.
@@ -300,11 +293,9 @@ async fn an_owner_that_was_taken_over_stops_and_waits() {
 }
 
 /// Between any two transactions of a build or a drop, a node that knew the definitions from before writes.
-#[tokio::test]
-async fn writers_with_old_knowledge_lose_no_entry_and_leave_none() {
-    let memory = Memory::new();
-    let (builder, _) = node(&memory).await;
-    let (writer, _) = node(&memory).await;
+pub(crate) async fn writers_with_old_knowledge_lose_no_entry_and_leave_none<E: Engine>(engine: &E) {
+    let (builder, _) = node(engine).await;
+    let (writer, _) = node(engine).await;
     insert(&builder, &rows(9)).await.unwrap();
     insert(&writer, &[user(1000, "Ada", "eng", 1000)]).await.unwrap();
     let (migrator, count) = counting(2);
@@ -354,12 +345,10 @@ async fn writers_with_old_knowledge_lose_no_entry_and_leave_none() {
 }
 
 /// A transaction that began before a change of the definitions does not commit after it.
-#[tokio::test]
-async fn a_write_under_way_conflicts_with_each_change_of_state() {
+pub(crate) async fn a_write_under_way_conflicts_with_each_change_of_state<E: Engine>(engine: &E) {
     use IndexState::{Building, Dropping, Readable, WriteOnly};
-    let memory = Memory::new();
-    let (builder, _) = node(&memory).await;
-    let (writer, _) = node(&memory).await;
+    let (builder, _) = node(engine).await;
+    let (writer, _) = node(engine).await;
     insert(&builder, &rows(3)).await.unwrap();
     let (migrator, count) = counting(1);
     let commands = [
@@ -404,9 +393,8 @@ async fn a_write_under_way_conflicts_with_each_change_of_state() {
     assert_eq!(seen, whole);
 }
 
-#[tokio::test]
-async fn while_an_index_is_built_or_dropped_it_answers_nothing() {
-    let tenant = node(&Memory::new()).await.0;
+pub(crate) async fn while_an_index_is_built_or_dropped_it_answers_nothing<E: Engine>(engine: &E) {
+    let tenant = node(engine).await.0;
     insert(&tenant, &rows(5)).await.unwrap();
     let (migrator, count) = counting(2);
     let commands = [
@@ -438,16 +426,15 @@ async fn while_an_index_is_built_or_dropped_it_answers_nothing() {
     );
 }
 
-#[tokio::test]
-async fn commits_of_unknown_outcome_and_conflicts_do_no_harm_to_a_build() {
+pub(crate) async fn commits_of_unknown_outcome_and_conflicts_do_no_harm_to_a_build<E: Engine>(engine: &E) {
     for faults in [
         vec![CommitFault::Unknown { applied: true }],
         vec![CommitFault::Unknown { applied: false }],
         vec![CommitFault::Conflict, CommitFault::Conflict, CommitFault::Conflict],
     ] {
         for at in 0..10 {
-            let engine = Instrumented::new(Memory::new());
-            let tenant = Tenant::create_or_open(&engine, "acme", "reading").await.unwrap();
+            let engine = Instrumented::new(engine.clone());
+            let tenant = tenant(&engine).await;
             insert(&tenant, &rows(7)).await.unwrap();
             let before = std::iter::repeat_n(CommitFault::None, at);
             engine.fail_commits(before.chain(faults.iter().copied()));
@@ -463,35 +450,8 @@ async fn commits_of_unknown_outcome_and_conflicts_do_no_harm_to_a_build() {
     }
 }
 
-/// A power cut at any sync of a build on disk.
-#[tokio::test]
-async fn a_build_on_disk_survives_power_cuts() {
-    for nth in 1..12 {
-        let folder = tempfile::tempdir().unwrap();
-        let faults = Faults::losing_unsynced();
-        let disk = Disk::open_with(folder.path(), disk::Options::default().faults(faults.clone())).unwrap();
-        let (tenant, _) = node(&disk).await;
-        insert(&tenant, &rows(7)).await.unwrap();
-        faults.crash_at_sync(nth, Survivors::Half { seed: nth });
-        let (migrator, _) = counting(2);
-        let outcome = migrator.run(&tenant, &both()).await;
-        assert!(
-            matches!(outcome, Err(Error::CommitUnknown | Error::Poisoned { .. })),
-            "{outcome:?}"
-        );
-        drop((tenant, disk));
-        let disk = Disk::open(folder.path()).unwrap();
-        let (tenant, time) = node(&disk).await;
-        let (migrator, _) = counting(2);
-        while_time_passes(migrator.run(&tenant, &both()), &time).await.unwrap();
-        assert_sound(&tenant).await;
-        assert_eq!(ids(&tenant.begin(), &by_name("Ada")).await.unwrap(), [2, 4, 6]);
-    }
-}
-
-#[tokio::test]
-async fn a_unique_index_over_duplicates_is_told_and_goes_on_when_they_are_gone() {
-    let tenant = tenant().await;
+pub(crate) async fn a_unique_index_over_duplicates_is_told_and_goes_on_when_they_are_gone<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     insert(
         &tenant,
         &[
@@ -526,10 +486,8 @@ async fn a_unique_index_over_duplicates_is_told_and_goes_on_when_they_are_gone()
     assert_sound(&tenant).await;
 }
 
-#[tokio::test]
-async fn large_rows_make_smaller_steps() {
-    let layer = Layer::new(&Memory::new());
-    let tenant = layer.create_or_open("acme", "reading").await.unwrap();
+pub(crate) async fn large_rows_make_smaller_steps<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     for id in 1..=3 {
         let mut row = user(id, "Ada", "eng", id);
         row.set(5, "n".repeat(4_000_000));
@@ -540,11 +498,9 @@ async fn large_rows_make_smaller_steps() {
     assert_eq!(ids(&tenant.begin(), &by_name("Ada")).await.unwrap(), [1, 2, 3]);
 }
 
-#[tokio::test]
-async fn programs_with_different_lists_run_what_each_knows() {
-    let memory = Memory::new();
-    let (one, _) = node(&memory).await;
-    let (other, other_time) = node(&memory).await;
+pub(crate) async fn programs_with_different_lists_run_what_each_knows<E: Engine>(engine: &E) {
+    let (one, _) = node(engine).await;
+    let (other, other_time) = node(engine).await;
     insert(&one, &rows(4)).await.unwrap();
     let list = |entries: &[(u64, &str)]| -> Vec<Migration> {
         let entry = |(version, field): &(u64, &str)| {
@@ -585,9 +541,8 @@ async fn programs_with_different_lists_run_what_each_knows() {
     assert_sound(&one).await;
 }
 
-#[tokio::test]
-async fn all_tenants_are_migrated_and_one_that_fails_stops_no_other() {
-    let layer = Layer::new(&Memory::new());
+pub(crate) async fn all_tenants_are_migrated_and_one_that_fails_stops_no_other<E: Engine>(engine: &E) {
+    let layer = Layer::new(engine);
     for id in ["a", "b", "c", "d"] {
         let tenant = layer.create_or_open("acme", id).await.unwrap();
         let name = if id == "c" { "Ada" } else { "Bob" };
@@ -614,9 +569,8 @@ async fn all_tenants_are_migrated_and_one_that_fails_stops_no_other() {
 }
 
 /// Three releases of a program: one field becomes another one of another number.
-#[tokio::test]
-async fn a_field_is_copied_and_deleted_and_one_that_is_renamed_costs_nothing() {
-    let tenant = splitting(40).await;
+pub(crate) async fn a_field_is_copied_and_deleted_and_one_that_is_renamed_costs_nothing<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 40).await;
     insert(&tenant, &rows(7)).await.unwrap();
     let base = || Table::new("users").key(1, "id", FieldType::Integer);
     let two = base()
@@ -701,11 +655,10 @@ async fn a_field_is_copied_and_deleted_and_one_that_is_renamed_costs_nothing() {
     assert!(found.is_sound() && found.entries == 7);
 }
 
-#[tokio::test]
-async fn what_differs_is_counted_and_repaired() {
+pub(crate) async fn what_differs_is_counted_and_repaired<E: Engine>(engine: &E) {
     use dust_layer::Transaction;
     for covering in [false, true] {
-        let tenant = splitting(40).await;
+        let tenant = splitting(engine, 40).await;
         let mut index = users().index(["name"]).unwrap();
         if covering {
             index = index.covering();
@@ -742,7 +695,7 @@ async fn what_differs_is_counted_and_repaired() {
         migrator.verify(&tenant, "users", "name", Repair::Fix).await.unwrap();
         assert_sound(&tenant).await;
     }
-    let tenant = tenant().await;
+    let tenant = tenant(engine).await;
     command(
         &tenant,
         Command::create_index("users", IndexDef::counters("all", Vec::new()).unwrap()),

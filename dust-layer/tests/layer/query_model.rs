@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use dust_layer::index::IndexDef;
-use dust_layer::layer::{Layer, Options};
 use dust_layer::migration::{Command, Migration, Migrator, Repair};
 use dust_layer::query::Query;
 use dust_layer::row::{OnConflict, Row};
 use dust_layer::table::Table;
 use dust_layer::value::{FieldType, FieldValue};
-use dust_layer::{Direction, Memory, QueryError, RowError, Tenant, TenantTransaction};
+use dust_layer::{Direction, Engine, QueryError, RowError, TenantTransaction};
 use proptest::prelude::*;
 
-use crate::fixture::block_on;
+use super::fixture::{for_many, splitting};
 
 /// The names of the fields, by their numbers.
 const NAMES: [&str; 6] = ["k", "l", "a", "b", "c", "d"];
@@ -183,7 +182,11 @@ fn def((fields, covering): &(Vec<usize>, bool)) -> IndexDef {
     if *covering { def.covering() } else { def }
 }
 
-async fn apply(tx: &TenantTransaction<Memory>, model: &mut BTreeMap<Vec<FieldValue>, Vec<FieldValue>>, write: &Write) {
+async fn apply<E: Engine>(
+    tx: &TenantTransaction<E>,
+    model: &mut BTreeMap<Vec<FieldValue>, Vec<FieldValue>>,
+    write: &Write,
+) {
     let table = &table();
     match write {
         Write::Upsert(values) => {
@@ -208,19 +211,15 @@ async fn apply(tx: &TenantTransaction<Memory>, model: &mut BTreeMap<Vec<FieldVal
     }
 }
 
-async fn new_tenant(split: usize) -> Tenant<Memory> {
-    let layer = Layer::with_options(&Memory::new(), Options::default().split_bytes(split));
-    layer.create_or_open("acme", "model").await.unwrap()
-}
-
-async fn run(
+async fn run<E: Engine>(
+    engine: &E,
     split: usize,
     before: Vec<Write>,
     indexes: Vec<(Vec<usize>, bool)>,
     after: Vec<Write>,
     queries: Vec<Wanted>,
 ) {
-    let (tenant, table) = (new_tenant(split).await, table());
+    let (tenant, table) = (splitting(engine, split).await, table());
     let mut model = BTreeMap::new();
     let tx = tenant.begin();
     for write in &before {
@@ -288,17 +287,15 @@ fn writes() -> impl Strategy<Value = Vec<Write>> {
     prop::collection::vec(write(), 0..25)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_query_finds_what_a_filter_over_all_rows_finds(
-        split in prop_oneof![Just(4_usize), Just(100_000)],
-        before in writes(),
-        indexes in prop::collection::vec(index(), 0..4),
-        after in writes(),
-        queries in prop::collection::vec(wanted(), 1..12),
-    ) {
-        block_on(run(split, before, indexes, after, queries));
-    }
+pub(crate) async fn a_query_finds_what_a_filter_over_all_rows_finds<E: Engine>(engine: &E) {
+    let values = (
+        prop_oneof![Just(4_usize), Just(100_000)],
+        writes(),
+        prop::collection::vec(index(), 0..4),
+        writes(),
+        prop::collection::vec(wanted(), 1..12),
+    );
+    for_many(engine, 30, &values, async |(split, before, indexes, after, queries)| {
+        run(engine, split, before, indexes, after, queries).await;
+    });
 }

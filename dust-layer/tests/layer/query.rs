@@ -5,10 +5,10 @@ use std::ops::Bound;
 use dust_layer::migration::Command;
 use dust_layer::query::{Cursor, Query};
 use dust_layer::value::FieldValue;
-use dust_layer::{Direction, QueryError, SchemaError};
+use dust_layer::{Direction, Engine, QueryError, SchemaError};
 use futures_util::StreamExt;
 
-use crate::fixture::{command, id_of, ids, indexes, insert, migrate, splitting, tenant, user, users};
+use super::fixture::{command, id_of, ids, indexes, insert, migrate, splitting, tenant, user, users};
 
 const FORWARD: Direction = Direction::Forward;
 const REVERSE: Direction = Direction::Reverse;
@@ -17,9 +17,8 @@ fn int(value: i64) -> FieldValue {
     value.into()
 }
 
-#[tokio::test]
-async fn a_plan_says_what_it_reads() {
-    let tenant = tenant().await;
+pub(crate) async fn a_plan_says_what_it_reads<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["department", "age"], &["name"]]))
         .await
         .unwrap();
@@ -57,9 +56,8 @@ async fn a_plan_says_what_it_reads() {
     }
 }
 
-#[tokio::test]
-async fn what_is_not_one_range_is_refused_with_the_index_that_would_serve() {
-    let tenant = tenant().await;
+pub(crate) async fn what_is_not_one_range_is_refused_with_the_index_that_would_serve<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["department", "name", "age"]]))
         .await
         .unwrap();
@@ -156,9 +154,8 @@ async fn what_is_not_one_range_is_refused_with_the_index_that_would_serve() {
 }
 
 /// Which of several indexes is used.
-#[tokio::test]
-async fn of_indexes_that_serve_the_best_is_used() {
-    let tenant = tenant().await;
+pub(crate) async fn of_indexes_that_serve_the_best_is_used<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let used = async |query: Query| {
         let explained = tenant.begin().explain(&users(), &query).await.unwrap();
         explained.plan().index().map(|index| index.name().to_owned())
@@ -208,9 +205,8 @@ async fn of_indexes_that_serve_the_best_is_used() {
     assert_eq!(used(name()).await.as_deref(), Some("name,notes"));
 }
 
-#[tokio::test]
-async fn bounds_of_the_primary_key_are_kept() {
-    let tenant = tenant().await;
+pub(crate) async fn bounds_of_the_primary_key_are_kept<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let rows: Vec<_> = (-2..=300).map(|id| user(id, "Ada", "eng", id)).collect();
     insert(&tenant, &rows).await.unwrap();
     let tx = tenant.begin();
@@ -241,9 +237,8 @@ async fn bounds_of_the_primary_key_are_kept() {
 }
 
 /// Text that begins like a bound is not the bound.
-#[tokio::test]
-async fn bounds_of_texts_are_values_and_not_prefixes() {
-    let tenant = tenant().await;
+pub(crate) async fn bounds_of_texts_are_values_and_not_prefixes<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["name"]])).await.unwrap();
     let names = ["Alice", "Ja", "Jackson", "Jamie", "Jz", "K"];
     let rows: Vec<_> = (1..).zip(names).map(|(id, name)| user(id, name, "eng", 1)).collect();
@@ -277,9 +272,8 @@ async fn bounds_of_texts_are_values_and_not_prefixes() {
     );
 }
 
-#[tokio::test]
-async fn nulls_come_first_and_are_in_no_range() {
-    let tenant = tenant().await;
+pub(crate) async fn nulls_come_first_and_are_in_no_range<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["age"]])).await.unwrap();
     let mut ageless = user(1, "Ada", "eng", 0);
     ageless.set(4, FieldValue::Null);
@@ -302,9 +296,8 @@ async fn nulls_come_first_and_are_in_no_range() {
     );
 }
 
-#[tokio::test]
-async fn a_limit_counts_rows_however_many_keys_they_take() {
-    let tenant = splitting(20).await;
+pub(crate) async fn a_limit_counts_rows_however_many_keys_they_take<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 20).await;
     migrate(&tenant, &indexes(&[&["age"]])).await.unwrap();
     let mut rows: Vec<_> = (1..=5).map(|id| user(id, "Ada", "eng", 10 - id)).collect();
     for row in rows.iter_mut().step_by(2) {
@@ -337,10 +330,9 @@ async fn a_limit_counts_rows_however_many_keys_they_take() {
     }
 }
 
-#[tokio::test]
-async fn pages_cover_a_query_once_in_both_directions() {
+pub(crate) async fn pages_cover_a_query_once_in_both_directions<E: Engine>(engine: &E) {
     for covering in [false, true] {
-        let tenant = splitting(25).await;
+        let tenant = splitting(engine, 25).await;
         let mut index = users().index(["department", "age"]).unwrap();
         if covering {
             index = index.covering();
@@ -394,9 +386,8 @@ async fn pages_cover_a_query_once_in_both_directions() {
     }
 }
 
-#[tokio::test]
-async fn a_stream_sees_what_is_written_ahead_of_it_and_ends_at_its_limit() {
-    let tenant = tenant().await;
+pub(crate) async fn a_stream_sees_what_is_written_ahead_of_it_and_ends_at_its_limit<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let rows: Vec<_> = (1..=5).map(|id| user(id, "Ada", "eng", id)).collect();
     insert(&tenant, &rows).await.unwrap();
     let mut stream = tenant.stream(&users(), Query::new(), 2);
@@ -426,9 +417,8 @@ async fn a_stream_sees_what_is_written_ahead_of_it_and_ends_at_its_limit() {
     assert!(matches!(&refused[..], [Err(error)] if error.query().is_some()));
 }
 
-#[tokio::test]
-async fn a_cursor_of_another_query_is_refused() {
-    let tenant = tenant().await;
+pub(crate) async fn a_cursor_of_another_query_is_refused<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["age"]])).await.unwrap();
     insert(&tenant, &[user(1, "Ada", "eng", 1), user(2, "Bob", "eng", 2)])
         .await
@@ -452,10 +442,9 @@ async fn a_cursor_of_another_query_is_refused() {
     assert!(Cursor::from_bytes(&bytes).is_err() && Cursor::from_bytes(b"").is_err());
 }
 
-#[tokio::test]
-async fn reads_run_side_by_side_and_keep_their_order() {
+pub(crate) async fn reads_run_side_by_side_and_keep_their_order<E: Engine>(engine: &E) {
     use futures_util::future::{try_join, try_join_all};
-    let tenant = tenant().await;
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["name"]])).await.unwrap();
     insert(&tenant, &[user(1, "Ada", "eng", 1), user(2, "Bob", "eng", 2)])
         .await

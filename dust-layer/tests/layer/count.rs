@@ -4,21 +4,21 @@
 
 use dust_layer::engine::instrumented::{Instrumented, Operation};
 use dust_layer::index::IndexDef;
-use dust_layer::layer::{Layer, Options};
+use dust_layer::layer::Layer;
 use dust_layer::migration::{Command, Migration, Migrator};
 use dust_layer::query::Query;
 use dust_layer::table::Table;
 use dust_layer::value::{FieldType, FieldValue};
-use dust_layer::{Direction, Error, Memory, Tenant, TenantTransaction};
+use dust_layer::{Direction, Engine, Error, Tenant, TenantTransaction};
 
-use crate::fixture::{insert, user, users};
+use super::fixture::{insert, splitting, tenant, user, users};
 
-type Counted = Instrumented<Memory>;
+/// An engine whose calls are noted, and a tenant on it.
+type On<E> = (Instrumented<E>, Tenant<Instrumented<E>>);
 
-async fn counted(split_bytes: usize) -> (Counted, Tenant<Counted>) {
-    let engine = Instrumented::new(Memory::new());
-    let layer = Layer::with_options(&engine, Options::default().split_bytes(split_bytes));
-    let tenant = layer.create_or_open("acme", "reading").await.unwrap();
+async fn counted<E: Engine>(engine: &E, split_bytes: usize) -> On<E> {
+    let engine = Instrumented::new(engine.clone());
+    let tenant = splitting(&engine, split_bytes).await;
     let command = Command::create_index("users", users().index(["name"]).unwrap());
     Migrator::new()
         .table(&users())
@@ -58,7 +58,7 @@ fn told(operations: &[Operation]) -> String {
             Operation::SetVersionstampedKey { key } => format!("stamp {}", place(key)),
             Operation::SetVersionstampedValue { key } => format!("bump {}", place(key)),
             Operation::Commit => "commit".to_owned(),
-            // A conflict is a range in memory until the commit.
+            // A conflict costs nothing until the commit.
             Operation::AddConflict { .. } => return None,
             other => panic!("unexpected: {other:?}"),
         })
@@ -67,10 +67,10 @@ fn told(operations: &[Operation]) -> String {
 }
 
 /// Compares what a call asks of the engine.
-async fn check<T>(
-    (engine, tenant): &(Counted, Tenant<Counted>),
+async fn check<E: Engine, T>(
+    (engine, tenant): &On<E>,
     expected: &str,
-    call: impl AsyncFnOnce(TenantTransaction<Counted>) -> Result<T, Error>,
+    call: impl AsyncFnOnce(TenantTransaction<Instrumented<E>>) -> Result<T, Error>,
 ) {
     engine.record();
     let tx = tenant.begin();
@@ -79,9 +79,8 @@ async fn check<T>(
     assert_eq!(told(&engine.recorded()), format!("{expected}, commit"));
 }
 
-#[tokio::test]
-async fn reads_cost_what_they_must() {
-    let on = counted(100_000).await;
+pub(crate) async fn reads_cost_what_they_must<E: Engine>(engine: &E) {
+    let on = counted(engine, 100_000).await;
     let table = &users();
     let key = &table.primary_key([1]).unwrap();
     let ada = &Query::new().equals("name", "Ada");
@@ -111,9 +110,8 @@ async fn reads_cost_what_they_must() {
     check(&on, "get version, range entry", async |tx| tx.query(table, aged).await).await;
 }
 
-#[tokio::test]
-async fn writes_cost_what_they_must() {
-    let on = counted(100_000).await;
+pub(crate) async fn writes_cost_what_they_must<E: Engine>(engine: &E) {
+    let on = counted(engine, 100_000).await;
     let table = &users();
     let key = &table.primary_key([1]).unwrap();
     check(&on, "get version, get row, set row, set entry", async |tx| {
@@ -150,9 +148,8 @@ async fn writes_cost_what_they_must() {
     .await;
 }
 
-#[tokio::test]
-async fn what_is_not_known_is_read_once() {
-    let on = counted(100_000).await;
+pub(crate) async fn what_is_not_known_is_read_once<E: Engine>(engine: &E) {
+    let on = counted(engine, 100_000).await;
     let table = &users();
     // Another tenant's migration makes everybody look, and nobody conflict.
     let other = on.1.layer().create_or_open("acme", "other").await.unwrap();
@@ -196,9 +193,8 @@ fn rand_id() -> i64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-#[tokio::test]
-async fn split_rows_cost_their_pieces() {
-    let on = counted(60).await;
+pub(crate) async fn split_rows_cost_their_pieces<E: Engine>(engine: &E) {
+    let on = counted(engine, 60).await;
     let table = &users();
     let key = &table.primary_key([7]).unwrap();
     let mut large = user(7, "Ada", "eng", 36);
@@ -228,9 +224,8 @@ async fn split_rows_cost_their_pieces() {
     .await;
 }
 
-#[tokio::test]
-async fn versionstamped_rows_are_written_without_a_read() {
-    let (engine, tenant) = counted(100_000).await;
+pub(crate) async fn versionstamped_rows_are_written_without_a_read<E: Engine>(engine: &E) {
+    let (engine, tenant) = counted(engine, 100_000).await;
     let queue = &Table::new("queue")
         .key(1, "id", FieldType::Versionstamp)
         .field(2, "author", FieldType::Text)
@@ -242,7 +237,7 @@ async fn versionstamped_rows_are_written_without_a_read() {
         .run(&tenant, &[Migration::new(9, [index])])
         .await
         .unwrap();
-    let push = async |tx: TenantTransaction<Counted>| {
+    let push = async |tx: TenantTransaction<Instrumented<E>>| {
         let row = [("id", tx.versionstamp().into()), ("author", FieldValue::from("ada"))];
         tx.insert(queue, &queue.row(row)?).await
     };
@@ -250,10 +245,9 @@ async fn versionstamped_rows_are_written_without_a_read() {
     check(&(engine, tenant), "get version, stamp row, stamp entry", push).await;
 }
 
-#[tokio::test]
-async fn opening_costs_one_range_read_when_nothing_is_to_be_migrated() {
-    let engine = Instrumented::new(Memory::new());
-    let tenant = Tenant::create_or_open(&engine, "acme", "reading").await.unwrap();
+pub(crate) async fn opening_costs_one_range_read_when_nothing_is_to_be_migrated<E: Engine>(engine: &E) {
+    let engine = Instrumented::new(engine.clone());
+    let tenant = tenant(&engine).await;
     let command = Command::create_index("users", users().index(["name"]).unwrap());
     let migrations = [Migration::new(1, [command])];
     let migrator = Migrator::new().table(&users());

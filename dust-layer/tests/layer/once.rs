@@ -5,23 +5,22 @@ use std::time::Duration;
 
 use dust_layer::clock::Clock;
 use dust_layer::engine::instrumented::{CommitFault, Instrumented};
-use dust_layer::layer::{Layer, Options};
+use dust_layer::layer::Options;
 use dust_layer::value::FieldValue;
-use dust_layer::{Atomic, Error, Isolation, Memory, Tenant};
+use dust_layer::{Atomic, Engine, Error, Isolation, Tenant};
 
-use crate::fixture::{everything, insert, user, users};
+use super::fixture::{everything, insert, tenant, tenant_with, user, users};
 
 const APPLIED: CommitFault = CommitFault::Unknown { applied: true };
 const LOST: CommitFault = CommitFault::Unknown { applied: false };
 
-async fn instrumented() -> (Instrumented<Memory>, Tenant<Instrumented<Memory>>) {
-    let engine = Instrumented::new(Memory::new());
-    let tenant = Tenant::create_or_open(&engine, "acme", "reading").await.unwrap();
+async fn instrumented<E: Engine>(engine: &E) -> (Instrumented<E>, Tenant<Instrumented<E>>) {
+    let engine = Instrumented::new(engine.clone());
+    let tenant = tenant(&engine).await;
     (engine, tenant)
 }
 
-#[tokio::test]
-async fn writes_are_applied_once_whatever_their_commits_met() {
+pub(crate) async fn writes_are_applied_once_whatever_their_commits_met<E: Engine>(engine: &E) {
     for faults in [
         vec![],
         vec![APPLIED],
@@ -31,13 +30,15 @@ async fn writes_are_applied_once_whatever_their_commits_met() {
         vec![LOST, CommitFault::Conflict, LOST],
         vec![APPLIED, CommitFault::None],
     ] {
-        let (engine, tenant) = instrumented().await;
+        let (engine, tenant) = instrumented(engine).await;
         let key = tenant.pack(&("count",));
         engine.fail_commits(faults.clone());
         let runs = AtomicU32::new(0);
+        let stamped = tenant.pack(&("stamp",));
         let (result, committed) = tenant
             .transact_once(async |tx| {
                 tx.atomic(Atomic::Add, &key, &[1])?;
+                tx.set_versionstamped_value(&stamped, &[0; 14])?;
                 Ok::<_, Error>(runs.fetch_add(1, Ordering::SeqCst))
             })
             .await
@@ -53,15 +54,15 @@ async fn writes_are_applied_once_whatever_their_commits_met() {
             .iter()
             .position(|fault| matches!(fault, CommitFault::None | CommitFault::Unknown { applied: true }));
         assert_eq!(result as usize, applied.unwrap_or(faults.len()), "{faults:?}");
-        assert_eq!(committed.version, tx.read_version().await.unwrap(), "{faults:?}");
+        let stamp = tx.get(&stamped, Isolation::Snapshot).await.unwrap();
+        assert_eq!(stamp, Some(committed.stamp.to_vec()), "{faults:?}");
         assert_eq!(committed.stamp[..8], committed.version.0.to_be_bytes());
     }
 }
 
 /// An insert whose first commit was applied does not find its own row in its way.
-#[tokio::test]
-async fn an_insert_is_not_in_its_own_way() {
-    let (engine, tenant) = instrumented().await;
+pub(crate) async fn an_insert_is_not_in_its_own_way<E: Engine>(engine: &E) {
+    let (engine, tenant) = instrumented(engine).await;
     engine.fail_commits([APPLIED]);
     let row = user(1, "Ada", "eng", 36);
     tenant
@@ -81,9 +82,8 @@ async fn an_insert_is_not_in_its_own_way() {
     );
 }
 
-#[tokio::test]
-async fn a_closure_that_writes_before_its_future_runs_writes_once_too() {
-    let (engine, tenant) = instrumented().await;
+pub(crate) async fn a_closure_that_writes_before_its_future_runs_writes_once_too<E: Engine>(engine: &E) {
+    let (engine, tenant) = instrumented(engine).await;
     let key = tenant.pack(&("count",));
     engine.fail_commits([APPLIED]);
     tenant
@@ -99,9 +99,8 @@ async fn a_closure_that_writes_before_its_future_runs_writes_once_too() {
     );
 }
 
-#[tokio::test]
-async fn errors_that_no_repetition_mends_are_given_back_at_once() {
-    let (_, tenant) = instrumented().await;
+pub(crate) async fn errors_that_no_repetition_mends_are_given_back_at_once<E: Engine>(engine: &E) {
+    let (_, tenant) = instrumented(engine).await;
     let runs = AtomicU32::new(0);
     let failed = tenant
         .transact_once(async |tx| {
@@ -115,11 +114,9 @@ async fn errors_that_no_repetition_mends_are_given_back_at_once() {
     assert!(everything(&tenant).await.is_empty());
 }
 
-#[tokio::test]
-async fn marks_of_done_transactions_are_swept_after_two_days() {
+pub(crate) async fn marks_of_done_transactions_are_swept_after_two_days<E: Engine>(engine: &E) {
     let (clock, time) = Clock::manual(Duration::from_hours(1_000_000));
-    let layer = Layer::with_options(&Memory::new(), Options::default().clock(clock));
-    let tenant = layer.create_or_open("acme", "reading").await.unwrap();
+    let tenant = tenant_with(engine, Options::default().clock(clock)).await;
     let mut marks = Vec::new();
     for _ in 0..60 {
         tenant.transact_once(async |_| Ok::<_, Error>(())).await.unwrap();

@@ -2,13 +2,12 @@
 
 use dust_layer::layer::Layer;
 use dust_layer::query::Query;
-use dust_layer::{Atomic, Direction, DirectoryError, Error, Isolation, Memory, RangeRead, Tenant, Transaction};
+use dust_layer::{Atomic, Direction, DirectoryError, Engine, Error, Isolation, RangeRead, Tenant, Transaction};
 
-use crate::fixture::{command, everything, ids, indexes, insert, migrate, tenant, user, users};
+use super::fixture::{command, everything, ids, indexes, insert, migrate, tenant, user, users};
 
-#[tokio::test]
-async fn tenants_are_opened_created_listed_and_deleted() {
-    let layer = Layer::new(&Memory::new());
+pub(crate) async fn tenants_are_opened_created_listed_and_deleted<E: Engine>(engine: &E) {
+    let layer = Layer::new(engine);
     assert!(layer.list("acme").await.unwrap().is_empty());
     assert!(!layer.exists("acme", "reading").await.unwrap());
     let missing = layer.open("acme", "reading").await.unwrap_err();
@@ -28,10 +27,9 @@ async fn tenants_are_opened_created_listed_and_deleted() {
     assert!(layer.exists("other", "reading").await.unwrap());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_that_create_a_tenant_all_get_the_same() {
-    let layer = Layer::new(&Memory::new());
-    let open = |layer: Layer<Memory>| async move { layer.create_or_open("acme", "reading").await };
+pub(crate) async fn of_many_that_create_a_tenant_all_get_the_same<E: Engine>(engine: &E) {
+    let layer = Layer::new(engine);
+    let open = |layer: Layer<E>| async move { layer.create_or_open("acme", "reading").await };
     let tasks: Vec<_> = (0..11).map(|_| tokio::spawn(open(layer.clone()))).collect();
     let mut prefixes = std::collections::BTreeSet::new();
     for task in tasks {
@@ -40,11 +38,9 @@ async fn of_many_that_create_a_tenant_all_get_the_same() {
     assert_eq!(prefixes.len(), 1);
 }
 
-#[tokio::test]
-async fn keys_of_another_tenant_are_refused() {
-    let memory = Memory::new();
-    let ours = Tenant::create_or_open(&memory, "acme", "ours").await.unwrap();
-    let theirs = Tenant::create_or_open(&memory, "acme", "theirs").await.unwrap();
+pub(crate) async fn keys_of_another_tenant_are_refused<E: Engine>(engine: &E) {
+    let ours = Tenant::create_or_open(engine, "acme", "ours").await.unwrap();
+    let theirs = Tenant::create_or_open(engine, "acme", "theirs").await.unwrap();
     let tx = ours.begin();
     let key = &theirs.pack(&("a",));
     let refused = |outcome: Result<(), Error>| assert!(matches!(outcome, Err(Error::OtherTenant)), "{outcome:?}");
@@ -85,9 +81,8 @@ async fn keys_of_another_tenant_are_refused() {
     ));
 }
 
-#[tokio::test]
-async fn the_application_writes_beside_the_layer_and_not_into_it() {
-    let tenant = tenant().await;
+pub(crate) async fn the_application_writes_beside_the_layer_and_not_into_it<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     insert(&tenant, &[user(1, "Ada", "eng", 1)]).await.unwrap();
     let row_key = everything(&tenant).await.get(0).unwrap().0.to_vec();
     let tx = tenant.begin();
@@ -135,9 +130,8 @@ async fn the_application_writes_beside_the_layer_and_not_into_it() {
     assert_eq!(ids(&tenant.begin(), &Query::new()).await.unwrap(), [1]);
 }
 
-#[tokio::test]
-async fn a_cleared_tenant_is_empty_and_usable() {
-    let tenant = tenant().await;
+pub(crate) async fn a_cleared_tenant_is_empty_and_usable<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["name"]])).await.unwrap();
     let by_name = Query::new().equals("name", "Ada");
     insert(&tenant, &[user(1, "Ada", "eng", 1)]).await.unwrap();
@@ -165,18 +159,16 @@ async fn a_cleared_tenant_is_empty_and_usable() {
     assert_eq!(everything(&tenant).await.len(), 1, "a row and no entry");
 }
 
-#[tokio::test]
-async fn a_tenant_that_was_deleted_takes_no_rows_from_those_who_have_it_open() {
-    let memory = Memory::new();
-    let layer = Layer::new(&memory);
+pub(crate) async fn a_tenant_that_was_deleted_takes_no_rows_from_those_who_have_it_open<E: Engine>(engine: &E) {
+    let layer = Layer::new(engine);
     let old = layer.create_or_open("acme", "reading").await.unwrap();
     migrate(&old, &indexes(&[&["name"]])).await.unwrap();
     insert(&old, &[user(1, "Ada", "eng", 1)]).await.unwrap();
     // One transaction is under way when another node deletes the tenant and makes a new one.
     let under_way = old.begin();
     under_way.insert(&users(), &user(2, "Bob", "eng", 2)).await.unwrap();
-    Layer::new(&memory).delete("acme", "reading").await.unwrap();
-    let new = Layer::new(&memory).create_or_open("acme", "reading").await.unwrap();
+    Layer::new(engine).delete("acme", "reading").await.unwrap();
+    let new = Layer::new(engine).create_or_open("acme", "reading").await.unwrap();
     assert_ne!(old.prefix(), new.prefix());
     assert!(matches!(under_way.commit().await, Err(Error::Conflict)));
     let late = insert(&old, &[user(2, "Bob", "eng", 2)]).await.unwrap_err();
@@ -191,10 +183,8 @@ async fn a_tenant_that_was_deleted_takes_no_rows_from_those_who_have_it_open() {
     assert_eq!(everything(&new).await.len(), 1);
 }
 
-#[tokio::test]
-async fn another_tenants_migration_is_in_nobodys_way() {
-    let memory = Memory::new();
-    let layer = Layer::new(&memory);
+pub(crate) async fn another_tenants_migration_is_in_nobodys_way<E: Engine>(engine: &E) {
+    let layer = Layer::new(engine);
     let ours = layer.create_or_open("acme", "ours").await.unwrap();
     let theirs = layer.create_or_open("acme", "theirs").await.unwrap();
     insert(&ours, &[user(1, "Ada", "eng", 1)]).await.unwrap();
@@ -212,10 +202,9 @@ async fn another_tenants_migration_is_in_nobodys_way() {
     assert!(matches!(tx.commit().await, Err(Error::Conflict)));
 }
 
-#[tokio::test]
-async fn a_layer_above_binds_its_own_transactions() {
-    use dust_layer::{Engine, TenantTransaction};
-    let tenant = tenant().await;
+pub(crate) async fn a_layer_above_binds_its_own_transactions<E: Engine>(engine: &E) {
+    use dust_layer::TenantTransaction;
+    let tenant = tenant(engine).await;
     let raw = std::sync::Arc::new(tenant.engine().begin());
     let tx = TenantTransaction::new(&tenant, std::sync::Arc::clone(&raw));
     tx.insert(&users(), &user(1, "Ada", "eng", 1)).await.unwrap();

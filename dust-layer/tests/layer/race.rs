@@ -4,9 +4,9 @@ use dust_layer::layer::Layer;
 use dust_layer::migration::{Command, Migration, Migrator};
 use dust_layer::query::Query;
 use dust_layer::row::OnConflict;
-use dust_layer::{Disk, Engine, Error, Memory, Tenant};
+use dust_layer::{Engine, Error, Tenant};
 
-use crate::fixture::{assert_sound, ids, insert, user, users};
+use super::fixture::{assert_sound, ids, insert, tenant, user, users};
 
 fn migrations() -> [Migration; 3] {
     let index = |fields: &[&str]| users().index(fields.iter()).unwrap();
@@ -50,8 +50,8 @@ async fn write<E: Engine>(tenant: Tenant<E>, offset: i64, count: i64) -> Result<
     Ok(())
 }
 
-async fn race<E: Engine>(engine: &E) {
-    let seed = Layer::new(engine).create_or_open("acme", "reading").await.unwrap();
+pub(crate) async fn nodes_that_migrate_at_once_and_writers_that_cross_them_end_sound<E: Engine>(engine: &E) {
+    let seed = tenant(engine).await;
     let rows: Vec<_> = (1..=300).map(|id| user(id, "Ada", "eng", id)).collect();
     insert(&seed, &rows).await.unwrap();
     let mut nodes = Vec::new();
@@ -88,25 +88,10 @@ async fn race<E: Engine>(engine: &E) {
     assert_eq!(ids(&tx, &Query::new().equals("name", "New")).await.unwrap().len(), 120);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_migrate_at_once_and_writers_that_cross_them_end_sound_in_memory() {
-    race(&Memory::new()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_migrate_at_once_and_writers_that_cross_them_end_sound_on_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    race(&Disk::open(folder.path()).unwrap()).await;
-}
-
 /// Ids that are checked before they are written blindly: the second to commit is refused.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_that_insert_the_same_id_one_wins() {
-    let tenant = Layer::new(&Memory::new())
-        .create_or_open("acme", "reading")
-        .await
-        .unwrap();
-    let insert = |tenant: Tenant<Memory>, name: String| async move {
+pub(crate) async fn of_many_that_insert_the_same_id_one_wins<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
+    let insert = |tenant: Tenant<E>, name: String| async move {
         let row = user(1, &name, "eng", 1);
         tenant
             .transact(async |tx| tx.insert(&users(), &row).await)

@@ -4,18 +4,18 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use dust_layer::Engine;
 use dust_layer::engine::instrumented::{CommitFault, Instrumented};
 use dust_layer::query::Query;
-use dust_layer::{Memory, Tenant};
 use tracing::field::{Field, Visit};
+use tracing::instrument::WithSubscriber;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::fixture::{command, indexes, insert, migrate, tenant, user, users};
+use super::fixture::{command, indexes, insert, migrate, tenant, user, users};
 
-#[tokio::test]
-async fn rows_entries_keys_and_bytes_are_counted() {
-    let tenant = tenant().await;
+pub(crate) async fn rows_entries_keys_and_bytes_are_counted<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     migrate(&tenant, &indexes(&[&["name"], &["age"]])).await.unwrap();
     let before = tenant.layer().metrics();
     insert(&tenant, &[user(1, "Ada", "eng", 36), user(2, "Bob", "eng", 36)])
@@ -48,10 +48,9 @@ async fn rows_entries_keys_and_bytes_are_counted() {
     );
 }
 
-#[tokio::test]
-async fn retries_conflicts_and_unknown_commits_are_counted() {
-    let engine = Instrumented::new(Memory::new());
-    let tenant = Tenant::create_or_open(&engine, "acme", "reading").await.unwrap();
+pub(crate) async fn retries_conflicts_and_unknown_commits_are_counted<E: Engine>(engine: &E) {
+    let engine = Instrumented::new(engine.clone());
+    let tenant = tenant(&engine).await;
     engine.fail_commits([CommitFault::Conflict, CommitFault::Conflict]);
     insert(&tenant, &[user(1, "Ada", "eng", 36)]).await.unwrap();
     engine.fail_commits([CommitFault::Unknown { applied: true }]);
@@ -105,32 +104,30 @@ impl Subscriber for Spans {
     fn exit(&self, _: &Id) {}
 }
 
-#[test]
-fn spans_tell_what_was_done() {
+pub(crate) async fn spans_tell_what_was_done<E: Engine>(engine: &E) {
     let spans = Spans::default();
     let noted = Arc::clone(&spans.noted);
-    let scenario = || {
-        crate::fixture::block_on(async {
-            let tenant = tenant().await;
-            let index = users().index(["name"]).unwrap();
-            command(&tenant, dust_layer::migration::Command::create_index("users", index))
-                .await
-                .unwrap();
-            insert(&tenant, &[user(1, "Ada", "eng", 36)]).await.unwrap();
-            tenant
-                .begin()
-                .query(&users(), &Query::new().equals("name", "Ada"))
-                .await
-                .unwrap();
-            tenant.begin().query(&users(), &Query::new()).await.unwrap();
-        });
+    let scenario = async || {
+        let tenant = tenant(engine).await;
+        let index = users().index(["name"]).unwrap();
+        command(&tenant, dust_layer::migration::Command::create_index("users", index))
+            .await
+            .unwrap();
+        insert(&tenant, &[user(1, "Ada", "eng", 36)]).await.unwrap();
+        tenant
+            .begin()
+            .query(&users(), &Query::new().equals("name", "Ada"))
+            .await
+            .unwrap();
+        tenant.begin().query(&users(), &Query::new()).await.unwrap();
     };
-    tracing::subscriber::with_default(spans, || {
+    let twice = async {
         // Other tests run beside this one; once every place is known, all are asked whether somebody listens.
-        scenario();
+        scenario().await;
         tracing::callsite::rebuild_interest_cache();
-        scenario();
-    });
+        scenario().await;
+    };
+    twice.with_subscriber(spans).await;
     let noted: Vec<String> = noted.lock().unwrap().iter().map(|(_, text)| text.clone()).collect();
     for expected in [
         "migrate tenant=\"reading\"",

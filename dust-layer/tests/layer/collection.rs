@@ -8,10 +8,10 @@ use dust_layer::query::{Cursor, Query};
 use dust_layer::table::PrimaryKey;
 use dust_layer::tuple::{pack, strinc, unpack};
 use dust_layer::value::{FieldType, FieldValue};
-use dust_layer::{Direction, Error, Isolation, Memory, QueryError, RangeRead, Tenant, TenantTransaction, Transaction};
+use dust_layer::{Direction, Engine, Error, Isolation, QueryError, RangeRead, Tenant, TenantTransaction, Transaction};
 use futures_core::future::BoxFuture;
 
-use crate::fixture::tenant;
+use super::fixture::tenant;
 
 /// A link of two leaves, `links/SLUG/title` and `links/SLUG/visits`.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +47,7 @@ fn slug_of(key: &PrimaryKey) -> String {
     unpack::<(String,)>(key.packed()).unwrap().0
 }
 
-fn leaf(tenant: &Tenant<Memory>, slug: &str, name: &str) -> Vec<u8> {
+fn leaf<E: Engine>(tenant: &Tenant<E>, slug: &str, name: &str) -> Vec<u8> {
     tenant.pack(&(&[0xfd_u8][..], &b"e"[..], "links", slug, name))
 }
 
@@ -59,7 +59,7 @@ fn end_of(slug: &str) -> Vec<u8> {
 struct Links;
 
 impl Links {
-    async fn read(tx: &TenantTransaction<Memory>, slug: &str) -> Result<Option<Link>, Error> {
+    async fn read<E: Engine>(tx: &TenantTransaction<E>, slug: &str) -> Result<Option<Link>, Error> {
         let tenant = tx.tenant();
         let title = tx.get(&leaf(tenant, slug, "title"), Isolation::Serializable).await?;
         let visits = tx.get(&leaf(tenant, slug, "visits"), Isolation::Serializable).await?;
@@ -74,7 +74,7 @@ impl Links {
     }
 
     /// The first slugs after one.
-    async fn slugs(tx: &TenantTransaction<Memory>, from: &[u8], limit: usize) -> Result<Vec<String>, Error> {
+    async fn slugs<E: Engine>(tx: &TenantTransaction<E>, from: &[u8], limit: usize) -> Result<Vec<String>, Error> {
         let prefix = tx.tenant().pack(&(&[0xfd_u8][..], &b"e"[..], "links"));
         let mut begin = [&prefix[..], from].concat();
         let end = strinc(&prefix).unwrap();
@@ -97,8 +97,8 @@ impl Links {
     }
 }
 
-impl RecordSource<Memory> for Links {
-    fn batch<'a>(&'a self, tx: &'a TenantTransaction<Memory>, part: Part<'a>) -> BoxFuture<'a, Result<Records, Error>> {
+impl<E: Engine> RecordSource<E> for Links {
+    fn batch<'a>(&'a self, tx: &'a TenantTransaction<E>, part: Part<'a>) -> BoxFuture<'a, Result<Records, Error>> {
         Box::pin(async move {
             let mut slugs = Self::slugs(tx, part.from.unwrap_or_default(), part.limit).await?;
             if let Some(to) = part.to {
@@ -116,13 +116,13 @@ impl RecordSource<Memory> for Links {
         })
     }
 
-    fn end<'a>(&'a self, tx: &'a TenantTransaction<Memory>) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
+    fn end<'a>(&'a self, tx: &'a TenantTransaction<E>) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
         Box::pin(async move { Ok(Self::slugs(tx, &[], usize::MAX).await?.last().map(|slug| end_of(slug))) })
     }
 
     fn get<'a>(
         &'a self,
-        tx: &'a TenantTransaction<Memory>,
+        tx: &'a TenantTransaction<E>,
         key: &'a PrimaryKey,
     ) -> BoxFuture<'a, Result<Option<Box<dyn Record>>, Error>> {
         Box::pin(async move {
@@ -133,7 +133,12 @@ impl RecordSource<Memory> for Links {
 }
 
 /// What a store does for a write of one leaf: its own write, and the indexes in the same transaction.
-async fn write(tx: &TenantTransaction<Memory>, slug: &str, name: &str, value: Option<&[u8]>) -> Result<(), Error> {
+async fn write<E: Engine>(
+    tx: &TenantTransaction<E>,
+    slug: &str,
+    name: &str,
+    value: Option<&[u8]>,
+) -> Result<(), Error> {
     let old = Links::read(tx, slug).await?;
     let key = leaf(tx.tenant(), slug, name);
     match value {
@@ -158,7 +163,7 @@ fn field(name: &str, kind: FieldType) -> IndexField {
     IndexField::named(name, kind)
 }
 
-async fn found(tx: &TenantTransaction<Memory>, query: &Query) -> Result<Vec<String>, Error> {
+async fn found<E: Engine>(tx: &TenantTransaction<E>, query: &Query) -> Result<Vec<String>, Error> {
     let plan = query.plan_entries(&*tx.catalog("links").await?, &slug_field())?;
     Ok(tx
         .entries(&plan, None)
@@ -169,9 +174,8 @@ async fn found(tx: &TenantTransaction<Memory>, query: &Query) -> Result<Vec<Stri
         .collect())
 }
 
-#[tokio::test]
-async fn leaves_are_indexed_kept_queried_and_checked() {
-    let tenant = tenant().await;
+pub(crate) async fn leaves_are_indexed_kept_queried_and_checked<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let migrator = Migrator::new()
         .source("links", Links)
         .batch_records(2.try_into().unwrap());
@@ -254,9 +258,8 @@ async fn leaves_are_indexed_kept_queried_and_checked() {
     }
 }
 
-#[tokio::test]
-async fn what_was_written_past_the_index_is_found_and_repaired() {
-    let tenant = tenant().await;
+pub(crate) async fn what_was_written_past_the_index_is_found_and_repaired<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let migrator = Migrator::new()
         .source("links", Links)
         .batch_records(2.try_into().unwrap());

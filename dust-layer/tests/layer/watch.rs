@@ -4,14 +4,13 @@ use dust_layer::index::{IndexDef, Signal};
 use dust_layer::migration::{Command, Migration};
 use dust_layer::query::Query;
 use dust_layer::value::FieldValue;
-use dust_layer::{Error, Faults, Isolation, Memory, Tenant};
+use dust_layer::{Engine, Error, Isolation};
 use futures_util::{FutureExt, StreamExt};
 
-use crate::fixture::{id_of, insert, migrate, tenant, user, users};
+use super::fixture::{id_of, insert, migrate, splitting, tenant, user, users};
 
-#[tokio::test]
-async fn a_watched_row_is_seen_inserted_changed_split_and_deleted() {
-    let tenant = crate::fixture::splitting(30).await;
+pub(crate) async fn a_watched_row_is_seen_inserted_changed_split_and_deleted<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 30).await;
     let table = &users();
     let key = &table.primary_key([1]).unwrap();
     let mut stream = tenant.watch_row(table, key);
@@ -33,9 +32,8 @@ async fn a_watched_row_is_seen_inserted_changed_split_and_deleted() {
     assert_eq!(stream.next().await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_watched_query_is_read_again_when_its_group_changes() {
-    let tenant = tenant().await;
+pub(crate) async fn a_watched_query_is_read_again_when_its_group_changes<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let commands = [
         Command::create_index("users", users().index(["department"]).unwrap()),
         Command::create_index(
@@ -71,8 +69,7 @@ async fn a_watched_query_is_read_again_when_its_group_changes() {
     assert_eq!(ids(stream.next().await), [2]);
 }
 
-#[tokio::test]
-async fn a_watch_on_a_row_of_a_partition_fires() {
+pub(crate) async fn a_watch_on_a_row_of_a_partition_fires<E: Engine>(engine: &E) {
     use dust_layer::table::Table;
     use dust_layer::value::FieldType;
     let sessions = Table::new("sessions")
@@ -81,7 +78,7 @@ async fn a_watch_on_a_row_of_a_partition_fires() {
         .field(3, "data", FieldType::Text)
         .build()
         .unwrap();
-    let tenant = tenant().await;
+    let tenant = tenant(engine).await;
     let key = sessions.primary_key([FieldValue::from("ada"), 1.into()]).unwrap();
     let mut stream = tenant.watch_row(&sessions, &key);
     assert_eq!(stream.next().await.unwrap(), None);
@@ -95,31 +92,26 @@ async fn a_watch_on_a_row_of_a_partition_fires() {
     assert_eq!(stream.next().await.unwrap(), Some(row));
 }
 
-#[tokio::test]
-async fn whatever_is_read_can_be_watched_and_a_failure_ends_the_stream() {
-    let faults = Faults::default();
-    let tenant = Tenant::create_or_open(&Memory::with_faults(faults.clone()), "acme", "reading")
-        .await
-        .unwrap();
+pub(crate) async fn whatever_is_read_can_be_watched_and_a_failure_ends_the_stream<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let key = tenant.pack(&("mine",));
     let watched = key.clone();
     let stream = tenant.watch_with(move |tx| {
         let key = watched.clone();
         async move {
             let watch = tx.watch(&key)?;
-            Ok((tx.get(&key, Isolation::Serializable).await?, watch))
+            match tx.get(&key, Isolation::Serializable).await? {
+                Some(value) if value == b"2" => Err(Error::ReservedKey),
+                value => Ok((value, watch)),
+            }
         }
     });
     let mut stream = std::pin::pin!(stream.into_stream());
     assert_eq!(stream.next().await.unwrap().unwrap(), None);
-    let tx = tenant.begin();
-    tx.set(&key, b"1").unwrap();
-    tx.commit().await.unwrap();
+    let write = async |value: &[u8]| tenant.transact(async |tx| tx.set(&key, value)).await.unwrap();
+    write(b"1").await;
     assert_eq!(stream.next().await.unwrap().unwrap(), Some(b"1".to_vec()));
-    faults.fail_write(1);
-    let tx = tenant.begin();
-    tx.set(&key, b"2").unwrap();
-    tx.commit().await.unwrap_err();
-    assert!(matches!(stream.next().await, Some(Err(Error::Poisoned { .. }))));
+    write(b"2").await;
+    assert!(matches!(stream.next().await, Some(Err(Error::ReservedKey))));
     assert!(stream.next().await.is_none());
 }

@@ -1,15 +1,18 @@
 //! Rows: how they are stored, written and read.
 
-use dust_layer::layer::{Layer, Options};
+use dust_layer::layer::Options;
 use dust_layer::query::Query;
 use dust_layer::row::{OnConflict, Row, Written};
 use dust_layer::table::Table;
 use dust_layer::value::{Date, DateTime, Decimal, FieldType, FieldValue, Time, Versionstamp};
-use dust_layer::{Direction, Error, Isolation, Memory, RowError, SchemaError, Tenant, Transaction};
+use dust_layer::{
+    Direction, Engine, Error, Isolation, RangeRead, RowError, SchemaError, Tenant, TenantTransaction, Transaction,
+};
 use proptest::prelude::*;
 
-use crate::fixture::{block_on, everything, hex, id_of, insert, splitting, tenant, user, users};
-use crate::value::{TYPES, value};
+use super::fixture::{
+    TYPES, everything, for_many, hex, id_of, insert, splitting, tenant, tenant_with, user, users, value,
+};
 
 fn wide() -> Table {
     let table = Table::new("wide").key(1, "id", FieldType::Integer);
@@ -31,75 +34,74 @@ fn wide_row() -> impl Strategy<Value = Row> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_is_written_is_read_whole_or_split(rows in prop::collection::vec(wide_row(), 1..5), split in 1_usize..120) {
-        block_on(async {
-            let tenant = splitting(split).await;
-            let table = wide();
-            let tx = tenant.begin();
-            for row in &rows {
-                tx.upsert(&table, row, OnConflict::ReplaceAll).await.unwrap();
-            }
-            tx.commit().await.unwrap();
-            let tx = tenant.begin();
-            let mut last = std::collections::BTreeMap::new();
-            for row in &rows {
-                last.insert(id_of(row), row.clone());
-            }
-            for row in last.values() {
-                let found = tx.get_row(&table, &table.key_of(row).unwrap()).await.unwrap();
-                assert_eq!(found.as_ref(), Some(row));
-            }
-            for direction in [Direction::Forward, Direction::Reverse] {
-                for limit in 1..=rows.len() {
-                    let query = Query::new().order_by("id", direction).limit(limit);
-                    let mut expected: Vec<Row> = last.values().cloned().collect();
-                    if direction == Direction::Reverse {
-                        expected.reverse();
-                    }
-                    expected.truncate(limit);
-                    assert_eq!(tx.query(&table, &query).await.unwrap(), expected);
+pub(crate) async fn what_is_written_is_read_whole_or_split<E: Engine>(engine: &E) {
+    let values = (prop::collection::vec(wide_row(), 1..5), 1_usize..120);
+    for_many(engine, 20, &values, async |(rows, split)| {
+        let tenant = splitting(engine, split).await;
+        let table = wide();
+        let tx = tenant.begin();
+        for row in &rows {
+            tx.upsert(&table, row, OnConflict::ReplaceAll).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let tx = tenant.begin();
+        let mut last = std::collections::BTreeMap::new();
+        for row in &rows {
+            last.insert(id_of(row), row.clone());
+        }
+        for row in last.values() {
+            let found = tx.get_row(&table, &table.key_of(row).unwrap()).await.unwrap();
+            assert_eq!(found.as_ref(), Some(row));
+        }
+        for direction in [Direction::Forward, Direction::Reverse] {
+            for limit in 1..=rows.len() {
+                let query = Query::new().order_by("id", direction).limit(limit);
+                let mut expected: Vec<Row> = last.values().cloned().collect();
+                if direction == Direction::Reverse {
+                    expected.reverse();
                 }
+                expected.truncate(limit);
+                assert_eq!(tx.query(&table, &query).await.unwrap(), expected);
             }
-        });
-    }
-
-    #[test]
-    fn stored_bytes_that_are_not_ours_are_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-        block_on(async {
-            let tenant = tenant().await;
-            let table = wide();
-            let (key, _) = row_place(&tenant, &table).await;
-            let tx = tenant.begin();
-            tx.raw().set(&key, &bytes);
-            let key = table.primary_key([7]).unwrap();
-            match tx.get_row(&table, &key).await {
-                Ok(Some(row)) => {
-                    // What decodes has one encoding.
-                    tx.raw().clear_range(&tenant.key_range().0, &tenant.key_range().1);
-                    tx.insert(&table, &row).await.unwrap();
-                    let place = row_bytes(&tx).await;
-                    assert_eq!(place, bytes);
-                }
-                Ok(None) => panic!("a row"),
-                Err(error) => assert!(matches!(error, Error::Corrupt { .. } | Error::Tuple(_)), "{error:?}"),
-            }
-        });
-    }
+        }
+    });
 }
 
-/// The key of the row 7, and its bytes.
-async fn row_place(tenant: &Tenant<Memory>, table: &Table) -> (Vec<u8>, Vec<u8>) {
+pub(crate) async fn stored_bytes_that_are_not_ours_are_an_error_and_never_a_panic<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
+    let table = wide();
+    let place = row_place(&tenant, &table).await;
+    for_many(engine, 20, &prop::collection::vec(any::<u8>(), 0..40), async |bytes| {
+        let tx = tenant.begin();
+        tx.raw().set(&place, &bytes);
+        let key = table.primary_key([7]).unwrap();
+        match tx.get_row(&table, &key).await {
+            Ok(Some(row)) => {
+                // What decodes has one encoding.
+                tx.raw().clear_range(&tenant.key_range().0, &tenant.key_range().1);
+                tx.insert(&table, &row).await.unwrap();
+                assert_eq!(first_pair(&tx).await.1, bytes);
+            }
+            Ok(None) => panic!("a row"),
+            Err(error) => assert!(matches!(error, Error::Corrupt { .. } | Error::Tuple(_)), "{error:?}"),
+        }
+    });
+}
+
+/// The key of the row 7.
+async fn row_place<E: Engine>(tenant: &Tenant<E>, table: &Table) -> Vec<u8> {
     let tx = tenant.begin();
     tx.insert(table, &table.row([("id", 7)]).unwrap()).await.unwrap();
-    let (begin, end) = tenant.key_range();
-    let read = dust_layer::RangeRead {
+    first_pair(&tx).await.0
+}
+
+/// The first key of the tenant, and its value.
+async fn first_pair<E: Engine>(tx: &TenantTransaction<E>) -> (Vec<u8>, Vec<u8>) {
+    let (begin, end) = tx.tenant().key_range();
+    let read = RangeRead {
         begin: &begin,
         end: &end,
-        limit: 10,
+        limit: 1,
         direction: Direction::Forward,
         isolation: Isolation::Snapshot,
     };
@@ -108,21 +110,8 @@ async fn row_place(tenant: &Tenant<Memory>, table: &Table) -> (Vec<u8>, Vec<u8>)
     (key.to_vec(), value.to_vec())
 }
 
-async fn row_bytes(tx: &dust_layer::TenantTransaction<Memory>) -> Vec<u8> {
-    let (begin, end) = tx.tenant().key_range();
-    let read = dust_layer::RangeRead {
-        begin: &begin,
-        end: &end,
-        limit: 10,
-        direction: Direction::Forward,
-        isolation: Isolation::Snapshot,
-    };
-    tx.get_range(read).await.unwrap().get(0).unwrap().1.to_vec()
-}
-
-#[tokio::test]
-async fn a_row_has_these_bytes() {
-    let tenant = tenant().await;
+pub(crate) async fn a_row_has_these_bytes<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let table = wide();
     let values: [FieldValue; 11] = [
         true.into(),
@@ -167,9 +156,8 @@ async fn a_row_has_these_bytes() {
     assert_eq!(hex(stored), expected.concat());
 }
 
-#[tokio::test]
-async fn a_split_row_has_these_keys() {
-    let tenant = splitting(10).await;
+pub(crate) async fn a_split_row_has_these_keys<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 10).await;
     let tx = tenant.begin();
     let mut row = user(7, "a name that is longer than ten bytes", "", 0);
     row.set(3, FieldValue::Null);
@@ -191,13 +179,12 @@ async fn a_split_row_has_these_keys() {
     assert_eq!(hex(first), "0300".to_owned() + "14246120");
 }
 
-#[tokio::test]
-async fn a_split_row_with_a_wrong_piece_is_an_error() {
+pub(crate) async fn a_split_row_with_a_wrong_piece_is_an_error<E: Engine>(engine: &E) {
     let table = &users();
     let key = &table.primary_key([7]).unwrap();
     let notes = "n".repeat(100);
     for (index, change) in [(0, 6), (1, 3), (2, 1), (3, 0)] {
-        let tenant = splitting(30).await;
+        let tenant = splitting(engine, 30).await;
         let mut row = user(7, "Ada", "eng", 36);
         row.set(5, &*notes);
         insert(&tenant, &[row]).await.unwrap();
@@ -220,9 +207,8 @@ async fn a_split_row_with_a_wrong_piece_is_an_error() {
     }
 }
 
-#[tokio::test]
-async fn rows_that_become_short_or_long_leave_nothing_behind() {
-    let tenant = splitting(30).await;
+pub(crate) async fn rows_that_become_short_or_long_leave_nothing_behind<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 30).await;
     let table = &users();
     let key = &table.primary_key([7]).unwrap();
     insert(&tenant, &[user(7, "Ada", "eng", 36)]).await.unwrap();
@@ -242,27 +228,23 @@ async fn rows_that_become_short_or_long_leave_nothing_behind() {
     assert!(everything(&tenant).await.is_empty());
 }
 
-#[tokio::test]
-async fn a_row_beyond_the_limit_is_refused() {
-    let layer = Layer::with_options(&Memory::new(), Options::default().row_bytes_max(50));
-    let tx = layer.create_or_open("acme", "reading").await.unwrap().begin();
+pub(crate) async fn a_row_beyond_the_limit_is_refused<E: Engine>(engine: &E) {
+    let tx = tenant_with(engine, Options::default().row_bytes_max(50)).await.begin();
     let refused = tx
         .insert(&users(), &user(7, &"n".repeat(60), "eng", 1))
         .await
         .unwrap_err();
     assert!(matches!(refused.row(), Some(RowError::TooLarge { bytes_max: 50, .. })));
     // Splitting begins where the engine's longest value ends, however large it is asked to be.
-    let layer = Layer::with_options(&Memory::new(), Options::default().split_bytes(usize::MAX));
-    let tx = layer.create_or_open("acme", "reading").await.unwrap().begin();
+    let tx = splitting(engine, usize::MAX).await.begin();
     tx.insert(&users(), &user(7, &"n".repeat(250_000), "eng", 1))
         .await
         .unwrap();
     tx.commit().await.unwrap();
 }
 
-#[tokio::test]
-async fn fields_that_a_table_does_not_know_are_kept() {
-    let tenant = tenant().await;
+pub(crate) async fn fields_that_a_table_does_not_know_are_kept<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let (new, old) = (
         users(),
         Table::new("users")
@@ -292,9 +274,8 @@ async fn fields_that_a_table_does_not_know_are_kept() {
     assert_eq!(found, Some(user(7, "Ada King", "eng", 36)));
 }
 
-#[tokio::test]
-async fn each_mode_of_an_upsert_does_what_it_says() {
-    let tenant = tenant().await;
+pub(crate) async fn each_mode_of_an_upsert_does_what_it_says<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let table = &users();
     insert(&tenant, &[user(7, "Ada", "eng", 36)]).await.unwrap();
     let new = user(7, "Bob", "law", 40);
@@ -333,9 +314,8 @@ async fn each_mode_of_an_upsert_does_what_it_says() {
     assert!(matches!(unknown.schema(), Some(SchemaError::UnknownField { .. })));
 }
 
-#[tokio::test]
-async fn inserting_twice_is_refused_also_within_and_across_transactions() {
-    let tenant = tenant().await;
+pub(crate) async fn inserting_twice_is_refused_also_within_and_across_transactions<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let row = user(7, "Ada", "eng", 36);
     let tx = tenant.begin();
     tx.insert(&users(), &row).await.unwrap();
@@ -351,9 +331,8 @@ async fn inserting_twice_is_refused_also_within_and_across_transactions() {
     assert_eq!(late.row(), Some(&RowError::Exists));
 }
 
-#[tokio::test]
-async fn updates_and_deletes_of_what_is_not_there_are_told() {
-    let tenant = tenant().await;
+pub(crate) async fn updates_and_deletes_of_what_is_not_there_are_told<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let table = &users();
     let key = &table.primary_key([7]).unwrap();
     let tx = tenant.begin();
@@ -371,9 +350,8 @@ async fn updates_and_deletes_of_what_is_not_there_are_told() {
     assert!(everything(&tenant).await.is_empty());
 }
 
-#[tokio::test]
-async fn rows_that_do_not_fit_their_table_are_refused() {
-    let tx = tenant().await.begin();
+pub(crate) async fn rows_that_do_not_fit_their_table_are_refused<E: Engine>(engine: &E) {
+    let tx = tenant(engine).await.begin();
     let table = users();
     let refused = |row: Row| {
         let (tx, table) = (tx.clone(), table.clone());
@@ -398,9 +376,8 @@ async fn rows_that_do_not_fit_their_table_are_refused() {
     assert!(matches!(refused.schema(), Some(SchemaError::Incomplete { .. })));
 }
 
-#[tokio::test]
-async fn a_float_key_of_zero_and_keys_that_begin_each_other_are_apart() {
-    let tenant = splitting(5).await;
+pub(crate) async fn a_float_key_of_zero_and_keys_that_begin_each_other_are_apart<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 5).await;
     let floats = Table::new("floats")
         .key(1, "id", FieldType::Float)
         .field(2, "note", FieldType::Text)
@@ -441,9 +418,8 @@ async fn a_float_key_of_zero_and_keys_that_begin_each_other_are_apart() {
     }
 }
 
-#[tokio::test]
-async fn versionstamped_keys_are_in_the_order_of_commits() {
-    let tenant = splitting(8).await;
+pub(crate) async fn versionstamped_keys_are_in_the_order_of_commits<E: Engine>(engine: &E) {
+    let tenant = splitting(engine, 8).await;
     let queue = Table::new("queue")
         .key(1, "id", FieldType::Versionstamp)
         .field(2, "data", FieldType::Text)
@@ -480,9 +456,8 @@ async fn versionstamped_keys_are_in_the_order_of_commits() {
     assert_eq!(tx.query(&queue, &since).await.unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn a_partition_is_a_field_of_the_key_before_the_versionstamp() {
-    let tenant = tenant().await;
+pub(crate) async fn a_partition_is_a_field_of_the_key_before_the_versionstamp<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let sessions = Table::new("sessions")
         .key(2, "user", FieldType::Text)
         .key(1, "id", FieldType::Versionstamp)
@@ -541,9 +516,8 @@ async fn a_partition_is_a_field_of_the_key_before_the_versionstamp() {
     assert_eq!(data(&Query::new()).await, ["\"2\""]);
 }
 
-#[tokio::test]
-async fn a_null_in_the_key_is_refused_and_a_missing_field_is_null() {
-    let tenant = tenant().await;
+pub(crate) async fn a_null_in_the_key_is_refused_and_a_missing_field_is_null<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let table = users();
     let tx = tenant.begin();
     let row = table.row([("id", 7)]).unwrap();
@@ -560,9 +534,8 @@ async fn a_null_in_the_key_is_refused_and_a_missing_field_is_null() {
     );
 }
 
-#[tokio::test]
-async fn a_cleared_table_is_empty_and_its_neighbours_are_not() {
-    let tenant = tenant().await;
+pub(crate) async fn a_cleared_table_is_empty_and_its_neighbours_are_not<E: Engine>(engine: &E) {
+    let tenant = tenant(engine).await;
     let other = Table::new("users2").key(1, "id", FieldType::Integer).build().unwrap();
     insert(&tenant, &[user(7, "Ada", "eng", 36), user(8, "Bob", "eng", 40)])
         .await
