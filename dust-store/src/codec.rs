@@ -64,6 +64,26 @@ pub struct Covered<'a> {
     pub leaves: Vec<(&'a str, Leaf<'a>)>,
 }
 
+/// What stands at the key of an entry of a covering index whose record is in pieces at the keys that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    /// How many pieces there are, at least one.
+    pub pieces: u64,
+    /// How long the record is.
+    pub bytes: u64,
+    /// The checksum of the record.
+    pub crc32: u32,
+}
+
+/// A piece of a record in an entry of a covering index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// Its number, from 0.
+    pub number: u64,
+    /// The part of the record, at least one byte.
+    pub part: &'a [u8],
+}
+
 /// An op of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -316,6 +336,65 @@ impl<'a> Covered<'a> {
             Err(DecodeError::Shape)
         } else {
             Ok(Self { leaves })
+        }
+    }
+}
+
+impl Split {
+    /// The format byte, which tells it from a [`Covered`] record.
+    pub const TAG: u8 = 2;
+
+    /// Writes the header: format, number of pieces, length, checksum.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![Self::TAG];
+        push_number(&mut bytes, self.pieces);
+        push_number(&mut bytes, self.bytes);
+        bytes.extend_from_slice(&self.crc32.to_be_bytes());
+        bytes
+    }
+
+    /// Reads a header.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of_version(bytes, Self::TAG)?;
+        let (pieces, bytes) = (rest.number()?, rest.number()?);
+        let (crc32, after) = rest.0.split_first_chunk().ok_or(DecodeError::Short)?;
+        if !after.is_empty() {
+            return Err(DecodeError::Long);
+        }
+        if pieces == 0 {
+            return Err(DecodeError::Shape);
+        }
+        Ok(Self {
+            pieces,
+            bytes,
+            crc32: u32::from_be_bytes(*crc32),
+        })
+    }
+}
+
+impl<'a> Piece<'a> {
+    /// The format byte, which tells it from a [`Covered`] record.
+    pub const TAG: u8 = 3;
+
+    /// Writes the piece: format, number, part.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.part.len() + 4);
+        bytes.push(Self::TAG);
+        push_number(&mut bytes, self.number);
+        bytes.extend_from_slice(self.part);
+        bytes
+    }
+
+    /// Reads a piece.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut rest = Rest::of_version(bytes, Self::TAG)?;
+        let number = rest.number()?;
+        if rest.0.is_empty() {
+            Err(DecodeError::Shape)
+        } else {
+            Ok(Self { number, part: rest.0 })
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Draft<'t, T> {
     bytes: usize,
     refs: Refs,
     pub(crate) tally: Tally,
+    /// Whether any entry of an index is or may be in pieces.
+    pub(crate) has_pieces: bool,
 }
 
 /// By how much a batch changes what the head counts.
@@ -79,6 +81,7 @@ impl<'t, T: Transaction> Draft<'t, T> {
             bytes: 0,
             refs: Refs::Live,
             tally: Tally::default(),
+            has_pieces: false,
         }
     }
 
@@ -97,6 +100,10 @@ impl<'t, T: Transaction> Draft<'t, T> {
 
     pub(crate) fn keys(&self) -> &'t Keyspace {
         self.keys
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// What the batches before have made of the store.
@@ -265,24 +272,6 @@ impl<'t, T: Transaction> Draft<'t, T> {
         }
         self.writes.insert(key, Some(value));
         Ok(())
-    }
-
-    /// Sets the key of an index entry, and the record that it holds, if it holds one.
-    pub(crate) fn set_entry(&mut self, key: Vec<u8>, record: Vec<u8>) -> Result<(), Refusal> {
-        let limits = self.limits;
-        for (what, bytes, bytes_max) in [
-            ("an index entry", key.len(), limits.key_bytes_max),
-            (
-                "a record in an entry of a covering index",
-                record.len(),
-                limits.value_bytes_max,
-            ),
-        ] {
-            if bytes > bytes_max {
-                return Err(Refusal::too_large(what, bytes, bytes_max));
-            }
-        }
-        self.set(key, record)
     }
 
     /// Clears a key.

@@ -108,6 +108,7 @@ impl<E: Engine> Store<E> {
                 Work::Compact { .. } => Draft::on_base(transaction, &self.base_keys, limits),
                 _ => Draft::new(transaction, &self.keys, limits),
             };
+            draft.has_pieces = indexes.has_pieces;
             let mut moved = after;
             let verdict = match evaluate_one(&mut draft, pending, (&*indexes, company), &mut moved, now_ms).await {
                 Ok(verdict) => verdict,
@@ -119,14 +120,16 @@ impl<E: Engine> Store<E> {
                 if bytes > limits.transaction_bytes_max.min(GROUP_BYTES_MAX) && !verdicts.is_empty() {
                     break;
                 }
-                retention::count_in(draft, &mut moved);
-                after = moved;
                 if let Verdict::Indexed(Indexed {
                     changed: Some(changed), ..
                 }) = &verdict
                 {
                     indexes = Arc::new(changed.clone());
+                } else if draft.has_pieces && !indexes.has_pieces {
+                    indexes = Arc::new(indexes.with_pieces());
                 }
+                retention::count_in(draft, &mut moved);
+                after = moved;
             }
             verdicts.push(verdict);
         }

@@ -11,6 +11,7 @@
 //! | `(FD, "c", hash, n)` | the content of a file, piece by piece |
 //! | `(FD, "f", store_seq)` | an op id that outlives its op, [`codec::Remembered`](crate::codec::Remembered) |
 //! | `(FD, prefix, "i", index, n, v1 … vn, slug)` | an entry of an index; the prefix is a Unicode string (tuple code `02`) |
+//! | the same, and a number | a piece of the record of that entry, [`codec::Piece`](crate::codec::Piece) |
 //! | `(FE, "indexes")` | the definitions of the indexes |
 //! | `(FE, "format")` | the version of all this, [`FORMAT`](crate::codec::FORMAT) |
 //!

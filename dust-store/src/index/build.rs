@@ -140,7 +140,7 @@ impl IndexWork {
             }
         }
         let key = draft.keys().indexes().to_vec();
-        let changed = Indexes::new(all);
+        let changed = Indexes::new(all, draft.has_pieces);
         if changed.all.is_empty() {
             draft.clear(key);
         } else {
@@ -208,7 +208,7 @@ async fn build<T: Transaction>(
             Vec::new()
         };
         let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-        draft.set_entry(entry::key(&index.base, values.iter().copied(), slug), record)?;
+        draft.set_entry(entry::key(&index.base, values.iter().copied(), slug), &record)?;
         if definition.is_unique() {
             let unique = Unique {
                 definition,

@@ -8,7 +8,8 @@ use dust_transport::model::Path;
 use dust_transport::query::{IndexDefinition, IndexState, IndexStatus};
 
 use super::entry;
-use crate::error::corrupt;
+use crate::draft::Draft;
+use crate::error::{Refusal, corrupt};
 use crate::keyspace::Keyspace;
 
 /// The most indexes of a store.
@@ -19,6 +20,9 @@ const FORMAT: u8 = 1;
 
 /// The format of definitions of which any has an option, which a version that does not know it must not lose.
 const FORMAT_OPTIONS: u8 = 2;
+
+/// The format of definitions of which any has entries in pieces, which a version that does not know these must not follow.
+const FORMAT_PIECES: u8 = 3;
 
 /// One index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +79,8 @@ pub(crate) struct Indexes {
     /// In the order of their definition.
     pub(super) all: Vec<Index>,
     pub(super) collections: Vec<Collection>,
+    /// Whether any entry is or may be in pieces.
+    pub(crate) has_pieces: bool,
 }
 
 /// The definitions that were read last, so that not every group decodes them.
@@ -149,7 +155,9 @@ impl Indexes {
         })
     }
 
-    pub(super) fn new(all: Vec<Index>) -> Self {
+    /// The definitions, where entries of covering indexes may be in pieces or are not.
+    pub(super) fn new(all: Vec<Index>, has_pieces: bool) -> Self {
+        let has_pieces = has_pieces && all.iter().any(|index| index.definition.is_covering());
         let mut collections: Vec<Collection> = Vec::new();
         for index in &all {
             let prefix = index.definition.prefix();
@@ -183,7 +191,28 @@ impl Indexes {
                 places,
             });
         }
-        Self { all, collections }
+        Self {
+            all,
+            collections,
+            has_pieces,
+        }
+    }
+
+    /// The same, once entries are in pieces that were not before.
+    pub(crate) fn with_pieces(&self) -> Self {
+        Self {
+            has_pieces: true,
+            ..self.clone()
+        }
+    }
+
+    /// Has a draft say with the definitions that it is the first to put an entry in pieces, if it is.
+    pub(super) fn note_pieces<T: Transaction>(&self, draft: &mut Draft<'_, T>) -> Result<(), Refusal> {
+        if draft.has_pieces && !self.has_pieces {
+            let key = draft.keys().indexes().to_vec();
+            draft.set(key, self.with_pieces().encode())?;
+        }
+        Ok(())
     }
 
     pub(super) fn find(&self, definition: &IndexDefinition) -> Option<&Index> {
@@ -198,7 +227,9 @@ impl Indexes {
     /// Writes them: a format byte, then each index as JSON, which is rare enough to be legible.
     pub(super) fn encode(&self) -> Vec<u8> {
         let has_options = |definition: &IndexDefinition| definition.is_covering() || definition.is_unique();
-        let format = if self.all.iter().any(|index| has_options(&index.definition)) {
+        let format = if self.has_pieces {
+            FORMAT_PIECES
+        } else if self.all.iter().any(|index| has_options(&index.definition)) {
             FORMAT_OPTIONS
         } else {
             FORMAT
@@ -235,8 +266,11 @@ impl Indexes {
     }
 
     fn decode(keys: &Keyspace, bytes: &[u8]) -> Option<Self> {
-        let stored = bytes.strip_prefix(&[FORMAT]).or(bytes.strip_prefix(&[FORMAT_OPTIONS]));
-        let stored: Option<Vec<serde_json::Value>> = stored.and_then(|json| serde_json::from_slice(json).ok());
+        let (format, json) = bytes.split_first()?;
+        if !matches!(*format, FORMAT | FORMAT_OPTIONS | FORMAT_PIECES) {
+            return None;
+        }
+        let stored: Vec<serde_json::Value> = serde_json::from_slice(json).ok()?;
         let index = |stored: &serde_json::Value| {
             let prefix = Path::parse(stored.get("prefix")?.as_str()?).ok()?;
             let fields = stored.get("fields")?.as_array()?.iter();
@@ -265,9 +299,8 @@ impl Indexes {
             };
             Some(index)
         };
-        stored
-            .and_then(|stored| stored.iter().map(index).collect::<Option<_>>())
-            .map(Self::new)
+        let all = stored.iter().map(index).collect::<Option<_>>()?;
+        Some(Self::new(all, *format == FORMAT_PIECES))
     }
 }
 
@@ -290,7 +323,7 @@ mod tests {
         };
         let mut all = vec![index(&["name"]), index(&["a,b", "x/y", "name"])];
         all[0].progress = Progress::Readable;
-        let indexes = Indexes::new(all);
+        let indexes = Indexes::new(all, false);
         let [collection] = &*indexes.collections else {
             panic!("one prefix")
         };
@@ -307,9 +340,14 @@ mod tests {
         assert_eq!(bytes[0], FORMAT);
         let email = index(&["email"]).definition;
         for definition in [email.clone().unique().covering(), email.index_only()] {
-            let indexes = Indexes::new(vec![Index::new(&keys, definition, None)]);
+            let indexes = Indexes::new(vec![Index::new(&keys, definition, None)], false);
             assert_eq!(indexes.encode()[0], FORMAT_OPTIONS);
             assert_eq!(Indexes::decode(&keys, &indexes.encode()).unwrap(), indexes);
+            let indexes = indexes.with_pieces();
+            assert_eq!(indexes.encode()[0], FORMAT_PIECES);
+            assert_eq!(Indexes::decode(&keys, &indexes.encode()).unwrap(), indexes);
+            // Without covering indexes there are no pieces any more.
+            assert!(!Indexes::new(vec![index(&["email"])], true).has_pieces);
         }
     }
 }

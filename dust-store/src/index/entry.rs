@@ -2,7 +2,7 @@
 //!
 //! The prefix is a Unicode string (tuple code `02`), so that it meets none of the byte strings that the store has at its
 //! place. The values and the slug are byte strings. An entry has no value, since its key says it all; that of a covering
-//! index has the record ([`Covered`](crate::codec::Covered)).
+//! index has the record ([`Covered`](crate::codec::Covered)), or a long one in pieces ([`piece`](super::piece)).
 
 use std::ops::{Bound, Range};
 
@@ -12,8 +12,8 @@ use dust_transport::model::Value;
 use dust_transport::query::{Cursor, IndexDefinition, IndexQuery};
 use dust_transport::transport::Order;
 
+use super::piece::end_of;
 use super::value;
-use crate::draft::successor;
 use crate::error::Refusal;
 use crate::keyspace::Keyspace;
 
@@ -64,6 +64,8 @@ pub(super) fn slug<'k>(key: &'k [u8], base: &[u8], fields: usize) -> Option<&'k 
     }
     // A slug holds no NUL, so it is not escaped.
     let slug = rest.strip_prefix(&[0x01])?.strip_suffix(&[0x00])?;
+    // With one, it is the key of a piece.
+    let slug = Some(slug).filter(|slug| !slug.contains(&0))?;
     std::str::from_utf8(slug).ok()
 }
 
@@ -107,8 +109,11 @@ pub(super) fn range_of(base: &[u8], query: &IndexQuery) -> Result<Range<Vec<u8>>
     }
     if let Some(after) = &query.after {
         let after = key_at(base, after.as_str())?;
+        if slug(&after, base, query.index.fields().len()).is_none() {
+            return Err(invalid_cursor());
+        }
         match query.order {
-            Order::Asc => range.start = range.start.max(successor(&after)),
+            Order::Asc => range.start = range.start.max(end_of(&after)),
             Order::Desc => range.end = range.end.min(after),
         }
     }
@@ -152,14 +157,17 @@ pub(super) fn key_at(base: &[u8], cursor: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn unhex(cursor: &Cursor) -> Result<Vec<u8>, Error> {
-    let invalid = || Refusal::invalid("invalid_cursor", "the cursor is none of this store").into_error();
     let (pairs, rest) = cursor.as_str().as_bytes().as_chunks::<2>();
     if pairs.is_empty() || !rest.is_empty() {
-        return Err(invalid());
+        return Err(invalid_cursor());
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    pairs.iter().map(byte).collect::<Option<_>>().ok_or_else(invalid)
+    pairs.iter().map(byte).collect::<Option<_>>().ok_or_else(invalid_cursor)
+}
+
+fn invalid_cursor() -> Error {
+    Refusal::invalid("invalid_cursor", "the cursor is none of this store").into_error()
 }
 
 #[cfg(test)]
@@ -197,6 +205,12 @@ mod tests {
         assert_eq!(hex, expected.concat());
         assert_eq!(slug(&key, &base, 2), Some("ada"));
         assert_eq!(slug(&key, &base, 1), None);
+        // The keys of pieces, of which some end as those of entries do.
+        for number in [0_u64, 1, 255, 256, 0x0001_0000] {
+            let mut piece = key.clone();
+            pack_into(&(number,), &mut piece);
+            assert!(slug(&piece, &base, 2).is_none() && (key.clone()..end_of(&key)).contains(&piece));
+        }
     }
 
     #[test]

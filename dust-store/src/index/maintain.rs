@@ -19,7 +19,7 @@ impl Indexes {
         for collection in &self.collections {
             collection.maintain(draft).await?;
         }
-        Ok(())
+        Ok(self.note_pieces(draft)?)
     }
 }
 
@@ -72,15 +72,19 @@ impl Collection {
         for kept in &self.indexes {
             let key = |values: &Option<Values>| Some(entry::key(&kept.base, kept.pick(values.as_ref()?), slug));
             let (old, new) = (key(&sides.old), key(&sides.new));
-            if old == new && !kept.definition.is_covering() {
+            let is_covering = kept.definition.is_covering();
+            if old == new && !is_covering {
                 continue;
             }
             if let Some(old) = old.filter(|old| Some(old) != new.as_ref()) {
-                draft.clear(old);
+                if is_covering {
+                    draft.clear_entry(old);
+                } else {
+                    draft.clear(old);
+                }
             }
             if let Some(new) = new {
-                let record = if kept.definition.is_covering() { record } else { &[] };
-                draft.set_entry(new, record.to_vec())?;
+                draft.set_entry(new, if is_covering { record } else { &[] })?;
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ mod entry;
 mod field;
 mod maintain;
 mod only;
+mod piece;
 mod query;
 mod record;
 mod unique;

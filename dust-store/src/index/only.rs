@@ -7,18 +7,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dust_layer::{Engine, Isolation, Transaction};
+use dust_layer::{Direction, Engine, Transaction};
 use dust_transport::error::Error;
 use dust_transport::model::{DeviceId, Path, Value, ValueKind};
 use dust_transport::query::{IndexDefinition, RecordAction, RecordChange};
 
 use super::definition::{Index, Indexes, Progress};
 use super::field::{Field, Values};
+use super::piece::{self, Entry, end_of};
 use super::verify::IndexReport;
 use super::{entry, value};
 use crate::apply::flatten;
 use crate::codec::{Covered, Leaf};
-use crate::draft::{Draft, PAGE_PAIRS, read, successor};
+use crate::draft::{Draft, PAGE_PAIRS};
 use crate::error::{Halt, Refusal, corrupt};
 use crate::history::pause;
 use crate::sequencer::{self, Work};
@@ -78,23 +79,23 @@ impl OnlyWork {
             let detail = format!("no index holds the records of `{}`", self.prefix);
             return Err(Refusal::invalid("no_index", detail).into());
         }
-        for index in &all {
+        // With one index, the entry is overwritten or cleared, whatever it was.
+        for index in all.iter().filter(|_| all.len() > 1) {
             let key = key_of(index, &self.slug, &self.record)?;
-            // With one index, the entry is overwritten or cleared, whatever it was.
-            if let ([_, _, ..], Some(old)) = (&*all, draft.get(&key).await?) {
+            if let Some(old) = draft.entry(&key).await? {
                 for other in &all {
-                    draft.clear(key_of(other, &self.slug, &old)?);
+                    draft.clear_entry(key_of(other, &self.slug, &old)?);
                 }
             }
         }
         for index in &all {
             let key = key_of(index, &self.slug, &self.record)?;
             match self.action {
-                RecordAction::Put => draft.set_entry(key, self.record.clone())?,
-                RecordAction::Delete => draft.clear(key),
+                RecordAction::Put => draft.set_entry(key, &self.record)?,
+                RecordAction::Delete => draft.clear_entry(key),
             }
         }
-        Ok(())
+        Ok(indexes.note_pieces(draft)?)
     }
 }
 
@@ -149,7 +150,7 @@ impl Indexes {
             return Ok(());
         }
         let is_readable = |index: &Index| index.progress == Progress::Readable;
-        if self.siblings(&index.definition).any(|sibling| !is_readable(sibling)) {
+        if is_readable(index) && self.siblings(&index.definition).any(|sibling| !is_readable(sibling)) {
             let detail = format!("another index is being built from that of {}", index.definition);
             return Err(Refusal::invalid("index_building", detail));
         }
@@ -216,26 +217,23 @@ pub(super) async fn build<T: Transaction>(
 ) -> Result<Built, Halt> {
     let mut range = entry::range(&source.base);
     if !after.is_empty() {
-        range.start = successor(&entry::key_at(&source.base, after).map_err(Refusal::from)?);
+        range.start = end_of(&entry::key_at(&source.base, after).map_err(Refusal::from)?);
     }
-    let page = draft
-        .transaction()
-        .get_range(read(&range.start, &range.end, pairs))
-        .await?;
+    let page = piece::entries(draft.transaction(), range, pairs, Direction::Forward).await?;
     let mut built = Built::default();
-    let mut is_more = page.more();
-    for (at, (key, record)) in page.iter().enumerate() {
-        let slug = slug_of(source, key)?;
-        let own = key_of(index, slug, record)?;
-        if draft.get(&own).await?.is_some_and(|found| found != record) {
+    let (mut is_more, records) = (page.rest.is_some(), page.items.len());
+    for (at, Entry { key, record }) in page.items.into_iter().enumerate() {
+        let (slug, record) = (slug_of(source, &key)?, record.map_err(Refusal::from)?);
+        let own = key_of(index, slug, &record)?;
+        if draft.entry(&own).await?.is_some_and(|found| found != record) {
             built.twice = Some(slug.to_owned());
             return Ok(built);
         }
-        draft.set_entry(own, record.to_vec())?;
+        draft.set_entry(own, &record)?;
         built.records += 1;
-        built.next = Some(entry::cursor(key, &source.base).to_string());
+        built.next = Some(entry::cursor(&key, &source.base).to_string());
         if draft.bytes() > super::build::STEP_BYTES {
-            is_more |= at + 1 < page.len();
+            is_more |= at + 1 < records;
             break;
         }
     }
@@ -258,25 +256,23 @@ pub(super) async fn compare<T: Transaction>(
         .filter(|_| index.progress == Progress::Readable);
     for source in std::iter::once(index).chain(others) {
         let is_own = source.definition.is_same(&index.definition);
-        let range = entry::range(&source.base);
-        let mut start = range.start;
-        loop {
-            let page = transaction.get_range(read(&start, &range.end, PAGE_PAIRS)).await?;
-            for (key, record) in &page {
-                let expected = slug_of(source, key).and_then(|slug| key_of(index, slug, record)).ok();
+        let mut rest = Some(entry::range(&source.base));
+        while let Some(range) = rest {
+            let page = piece::entries(transaction, range, PAGE_PAIRS, Direction::Forward).await?;
+            for Entry { key, record } in page.items {
+                let record = record.map_err(Refusal::from);
+                let expected = record.and_then(|record| Ok((key_of(index, slug_of(source, &key)?, &record)?, record)));
                 if is_own {
                     report.records += 1;
-                    report.stale += u64::from(expected.as_deref() != Some(key));
-                } else if let Some(expected) = expected {
-                    let found = transaction.get(&expected, Isolation::Snapshot).await?;
-                    report.missing += u64::from(found.as_deref() != Some(record));
+                    report.stale += u64::from(!expected.is_ok_and(|(expected, _)| expected == key));
+                } else if let Ok((expected, record)) = expected {
+                    let found = piece::entry(transaction, &expected).await?;
+                    let is_same = found.is_some_and(|found| found.is_ok_and(|found| found == record));
+                    report.missing += u64::from(!is_same);
                 }
             }
             pause().await;
-            match page.last_key() {
-                Some(last) if page.more() => start = successor(last),
-                _ => break,
-            }
+            rest = page.rest;
         }
     }
     Ok(report)

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use dust_layer::{Direction, Engine, Isolation, RangeRead, Transaction};
+use dust_layer::{Direction, Engine, Isolation, Transaction};
 use dust_transport::error::Error;
 use dust_transport::model::{Entry, Path};
 use dust_transport::query::{FoundRecord, IndexQuery, QueryPage};
@@ -10,7 +10,7 @@ use dust_transport::transport::Order;
 
 use super::build::no_index;
 use super::definition::{Indexes, Progress};
-use super::{entry, record};
+use super::{entry, piece, record};
 use crate::draft::{PAGE_PAIRS, read, successor};
 use crate::error::{Refusal, corrupt, of_read};
 use crate::store::{Store, entry as leaf_entry};
@@ -33,55 +33,42 @@ impl<E: Engine> Store<E> {
             let detail = format!("the index of {definition} is being built");
             return Err(Refusal::invalid("index_building", detail).into_error());
         }
-        let Range { mut start, mut end } = entry::range_of(&index.base, query)?;
+        let range = entry::range_of(&index.base, query)?;
+        let mut rest = Some(range).filter(|range| range.start < range.end);
         let mut page = QueryPage {
             records: Vec::new(),
             next: None,
         };
-        if start >= end {
-            return Ok(page);
-        }
-        let (isolation, direction) = (Isolation::Snapshot, direction(query.order));
         let mut bytes = 0;
         let mut last: Option<Vec<u8>> = None;
-        loop {
+        while let Some(range) = rest {
             // One more than needed shows whether there is a next page.
-            let wanted = query.limit + 1 - page.records.len();
-            let range = RangeRead {
-                begin: &start,
-                end: &end,
-                limit: if definition.is_covering() {
-                    wanted.min(COVERED_PAIRS)
-                } else {
-                    wanted
-                },
-                direction,
-                isolation,
-            };
-            let found = transaction.get_range(range).await.map_err(of_read)?;
-            for (key, value) in &found {
+            let mut wanted = query.limit + 1 - page.records.len();
+            if definition.is_covering() {
+                wanted = wanted.min(COVERED_PAIRS);
+            }
+            let found = piece::entries(transaction, range, wanted, direction(query.order)).await;
+            let found = found.map_err(of_read)?;
+            for found in found.items {
                 if page.records.len() == query.limit || bytes > PAGE_BYTES {
                     page.next = last.map(|last| entry::cursor(&last, &index.base));
                     return Ok(page);
                 }
-                last = Some(key.to_vec());
-                let slug = entry::slug(key, &index.base, definition.fields().len());
+                let slug = entry::slug(&found.key, &index.base, definition.fields().len());
                 let slug = slug.ok_or_else(|| corrupt("a key among the entries of an index is none of them"))?;
                 let path = Path::parse(&format!("{}/{slug}", definition.prefix()))?;
                 let entries = if definition.is_covering() {
-                    record::entries(&path, value)?
+                    record::entries(&path, &found.record?)?
                 } else {
                     self.record(transaction, &path).await?
                 };
                 bytes += entries.iter().map(|entry| entry.value.json().len()).sum::<usize>();
                 page.records.push(FoundRecord { path, entries });
+                last = Some(found.key);
             }
-            match (&last, query.order) {
-                (Some(last), Order::Asc) if found.more() => start = successor(last),
-                (Some(last), Order::Desc) if found.more() => end.clone_from(last),
-                _ => return Ok(page),
-            }
+            rest = found.rest;
         }
+        Ok(page)
     }
 
     /// The leaves below a path.

@@ -1,13 +1,13 @@
 //! Whether an index holds what it should.
 
-use dust_layer::{Engine, Isolation, Transaction};
+use dust_layer::{Direction, Engine, Isolation, Transaction};
 use dust_transport::error::Error;
 use dust_transport::query::IndexDefinition;
 
 use super::build::no_index;
 use super::definition::Indexes;
-use super::{entry, field, only, record};
-use crate::draft::{PAGE_PAIRS, read, successor};
+use super::{entry, field, only, piece, record};
+use crate::draft::PAGE_PAIRS;
 use crate::error::{Halt, of_read};
 use crate::history::pause;
 use crate::store::Store;
@@ -86,49 +86,50 @@ impl<E: Engine> Store<E> {
             let scanned = field::scan(transaction, &self.keys, prefix, fields, scan).await?;
             for (slug, values) in &scanned.records {
                 let key = entry::key(&index.base, values.iter().map(Vec::as_slice), slug);
-                let found = transaction.get(&key, Isolation::Snapshot).await?;
                 let is_expected = index.has_reached(slug);
-                let record = if index.definition.is_covering() {
-                    record::committed(transaction, &self.keys, &format!("{prefix}/{slug}")).await?
+                let is_right = if index.definition.is_covering() {
+                    let record = record::committed(transaction, &self.keys, &format!("{prefix}/{slug}")).await?;
+                    let found = piece::entry(transaction, &key).await?;
+                    found.is_some_and(|found| found.is_ok_and(|found| found == record))
                 } else {
-                    Vec::new()
+                    transaction.get(&key, Isolation::Snapshot).await? == Some(Vec::new())
                 };
                 report.records += u64::from(is_expected);
-                report.missing += u64::from(is_expected && found != Some(record));
+                report.missing += u64::from(is_expected && !is_right);
             }
             is_last = scanned.after.is_none();
             after = scanned.after;
             pause().await;
         }
-        let range = entry::range(&index.base);
-        let mut start = range.start;
-        loop {
-            let page = transaction.get_range(read(&start, &range.end, PAGE_PAIRS)).await?;
-            for (key, _) in &page {
-                report.stale += u64::from(!self.is_right(transaction, index, key).await?);
+        let mut rest = Some(entry::range(&index.base));
+        while let Some(range) = rest {
+            let page = piece::entries(transaction, range, PAGE_PAIRS, Direction::Forward).await?;
+            for entry in &page.items {
+                report.stale += u64::from(!self.is_right(transaction, index, entry).await?);
             }
             pause().await;
-            match page.last_key() {
-                Some(last) if page.more() => start = successor(last),
-                _ => return Ok(report),
-            }
+            rest = page.rest;
         }
+        Ok(report)
     }
 
-    /// Whether the record that the entry names has these values.
+    /// Whether the record that the entry names has these values. A damaged entry that is expected counts as missing.
     async fn is_right(
         &self,
         transaction: &E::Transaction,
         index: &super::definition::Index,
-        key: &[u8],
+        found: &piece::Entry,
     ) -> Result<bool, Halt> {
         let (prefix, fields) = (index.definition.prefix(), index.definition.fields());
-        let Some(slug) = entry::slug(key, &index.base, fields.len()) else {
+        let Some(slug) = entry::slug(&found.key, &index.base, fields.len()) else {
             return Ok(false);
         };
+        if found.record.is_err() && !index.has_reached(slug) {
+            return Ok(false);
+        }
         let record = format!("{prefix}/{slug}");
         let values = field::committed(transaction, &self.keys, &record, fields).await?;
         let expected = values.map(|values| entry::key(&index.base, values.iter().map(Vec::as_slice), slug));
-        Ok(expected.as_deref() == Some(key))
+        Ok(expected.as_deref() == Some(&found.key[..]))
     }
 }

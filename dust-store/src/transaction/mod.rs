@@ -50,6 +50,8 @@ pub(crate) struct Overlay<E: Engine> {
 struct Overwritten {
     /// Without their preconditions, which have been checked.
     ops: Vec<Op>,
+    /// Whether they have put an entry of an index in pieces.
+    has_pieces: bool,
 }
 
 impl<E: Engine> fmt::Debug for Overlay<E> {
@@ -143,7 +145,7 @@ impl<E: Engine> Overlay<E> {
             return Err(Refusal::invalid("transaction_too_large", detail).into_error());
         }
         self.count_preconditions(&batch);
-        let outcome = self.apply(&batch, self.since + written.ops.len() as u64).await;
+        let outcome = self.apply(&batch, &mut written).await;
         match outcome {
             Ok(reply) => {
                 written
@@ -168,7 +170,8 @@ impl<E: Engine> Overlay<E> {
         }
     }
 
-    async fn apply(&self, batch: &Batch, seq_before: u64) -> Result<Written, Error> {
+    async fn apply(&self, batch: &Batch, before: &mut Overwritten) -> Result<Written, Error> {
+        let seq_before = self.since + before.ops.len() as u64;
         let of_halt = |halt| match halt {
             Halt::Refused(refusal) => refusal.into_error(),
             Halt::Engine(error) => of_read(error),
@@ -176,6 +179,7 @@ impl<E: Engine> Overlay<E> {
         let limits = self.store.engine.limits();
         let now_ms = self.store.options.clock.now_ms();
         let mut draft = Draft::new(&self.transaction, &self.store.keys, limits);
+        draft.has_pieces = self.indexes.has_pieces || before.has_pieces;
         let verdict = evaluate_batch(&mut draft, batch, &[], &self.device, seq_before, now_ms).await;
         match verdict.map_err(of_halt)? {
             Verdict::Written { first, applied } => {
@@ -184,6 +188,7 @@ impl<E: Engine> Overlay<E> {
                     Halt::Refused(refusal) => refusal.of_batch(&batch.ops),
                     halt @ Halt::Engine(_) => of_halt(halt),
                 })?;
+                before.has_pieces |= draft.has_pieces;
                 draft.flush();
                 Ok(written(first, &applied))
             }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use dust_layer::{Faults, Limits, Memory, disk};
+use dust_layer::{Faults, Memory, disk};
 use dust_store::{Database, Embedded, Options};
 use dust_transport::error::ErrorKind;
 use dust_transport::model::{Batch, Op, Path, Seq, Value};
@@ -746,43 +746,6 @@ async fn an_index_is_there_with_its_options_or_not_at_all() {
     }
     let status = store.rebuild_index(&covering).await.unwrap();
     assert_eq!((status.definition, status.state), (covering, IndexState::Readable));
-    assert_right(&store).await;
-}
-
-/// An entry of a covering index is one value of the engine.
-#[tokio::test]
-async fn a_record_too_large_for_an_entry_is_refused() {
-    let limits = Limits {
-        value_bytes_max: 2000,
-        ..Limits::default()
-    };
-    let store = Database::on(Memory::with_limits(limits))
-        .store("acme/site")
-        .await
-        .unwrap();
-    let covering = index("r", &["v"]).covering();
-    // An op of the log is one value, too.
-    let record = |slug: &str, count: usize| {
-        let set = |field: String, value: Value| Op::set(path(&format!("r/{slug}/{field}")), value);
-        let fields = (0..count).map(|field| set(field.to_string(), "x".repeat(100).into()));
-        Batch::new(fields.chain([set("v".to_owned(), 1.into())]))
-    };
-    store.write(record("large", 30)).await.unwrap();
-    let refused = store.ensure_index(&covering).await.unwrap_err();
-    assert_eq!(
-        (refused.kind(), refused.code()),
-        (ErrorKind::InvalidParams, "payload_too_large")
-    );
-    assert!(refused.detail().contains("covering index"), "{refused}");
-    assert_eq!(
-        store.indexes().await.unwrap()[0].state,
-        IndexState::Building { records: 0 }
-    );
-    store.write(Op::delete(path("r/large")).into()).await.unwrap();
-    build(&store, &covering).await;
-    store.write(record("a", 15)).await.unwrap();
-    let refused = store.write(record("b", 30)).await.unwrap_err();
-    assert_eq!(refused.code(), "payload_too_large");
     assert_right(&store).await;
 }
 

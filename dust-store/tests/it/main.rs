@@ -23,6 +23,7 @@ mod input;
 mod lease;
 mod model;
 mod only;
+mod piece;
 mod retention;
 mod serial;
 mod snapshot;

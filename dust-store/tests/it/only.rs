@@ -236,6 +236,38 @@ async fn a_build_from_another_index_goes_on_after_a_cut() {
     assert!(cuts >= 3, "{cuts} cuts: the definition and at least two steps");
 }
 
+/// What is built from another index can be given up, also while a third is built from that one.
+#[tokio::test]
+async fn a_build_is_given_up_beside_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second, third] = FIELDS.map(index);
+    let store = Embedded::open(folder.path(), "acme/site").await.unwrap();
+    build(&store, &first).await;
+    fill(&store, 3000).await;
+    drop(store);
+    for cut in [&second, &third] {
+        let faults = Faults::default();
+        let options = disk::Options::default().faults(faults.clone());
+        let database = Database::open_with(folder.path(), options, Options::default()).unwrap();
+        let store = database.store("acme/site").await.unwrap();
+        // The definition is written, and no step of the build.
+        faults.fail_sync(2);
+        store.ensure_index(cut).await.unwrap_err();
+    }
+    let store = Embedded::open(folder.path(), "acme/site").await.unwrap();
+    let indexes = store.indexes().await.unwrap();
+    let building = indexes
+        .iter()
+        .filter(|status| status.state != IndexState::Readable)
+        .count();
+    assert_eq!((indexes.len(), building), (3, 2));
+    assert!(store.drop_index(&second).await.unwrap());
+    assert_eq!(store.drop_index(&first).await.unwrap_err().code(), "index_building");
+    build(&store, &third).await;
+    assert!(store.drop_index(&first).await.unwrap());
+    assert_eq!(slugs(&store, &third).await.len(), 3000);
+}
+
 /// Two nodes write the same records and build the same index.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn records_of_two_nodes_are_in_all_indexes() {

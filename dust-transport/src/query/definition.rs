@@ -122,8 +122,8 @@ impl IndexDefinition {
     /// The same, whose entries hold the records (`mapped = false`): a query reads one range and nothing else.
     ///
     /// Every write of any leaf of a record writes its entry anew, whole, so a write costs a read and a write of the record
-    /// more. An entry is one value of the engine; a record that is larger than the engine takes (100 kB on `FoundationDB`,
-    /// 256 MiB elsewhere) is refused with `payload_too_large`.
+    /// more. A record may be as large as one transaction of the engine takes (some 9 MB on `FoundationDB`, 1 GiB elsewhere);
+    /// one that is larger is refused with `payload_too_large`. From 64 KiB on it is kept in pieces.
     #[must_use]
     pub fn covering(mut self) -> Self {
         self.covering = true;

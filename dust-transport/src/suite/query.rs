@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::error::ErrorKind::{Conflict, InvalidParams, NotSupported};
 use crate::model::{Batch, Op, Precondition, Seq, Value};
 use crate::query::{Cursor, IndexDefinition, IndexQuery, IndexState, QueryPage};
-use crate::transport::{Order, Transport};
+use crate::transport::{List, Order, Transport};
 
 pub(super) fn index(prefix: &str, fields: &[&str]) -> IndexDefinition {
     let paths = fields.iter().map(|field| path(field));
@@ -53,6 +53,41 @@ impl Probe<'_> {
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => return slugs,
+            }
+        }
+    }
+
+    /// Queries give these records as their leaves are, in this order and its reverse, in pages of any length.
+    async fn covers(self, index: &IndexDefinition, slugs: &[&str]) {
+        for order in [Order::Asc, Order::Desc] {
+            let mut expected = slugs.to_vec();
+            if order == Order::Desc {
+                expected.reverse();
+            }
+            for limit in [1, 2, 100] {
+                let query = IndexQuery::new(index.clone()).order(order).limit(limit);
+                assert_eq!(self.slugs(query).await, expected, "{order:?}, pages of {limit}");
+            }
+            let mut query = IndexQuery::new(index.clone()).order(order).limit(2);
+            loop {
+                let page = self.page(&query).await;
+                for record in page.records {
+                    for entry in &record.entries {
+                        let stored = self.entry(entry.path.as_str()).await;
+                        assert!(
+                            stored.as_ref() == Some(entry),
+                            "`{}` is another than its leaf",
+                            entry.path
+                        );
+                    }
+                    let below = within("list", self.0.list(&List::below(record.path.clone()).limit(50))).await;
+                    let leaves = below.expect("the leaves of a record").items.into_entries();
+                    assert_eq!(leaves.len(), record.entries.len(), "the leaves of `{}`", record.path);
+                }
+                match page.next {
+                    Some(next) => query.after = Some(next),
+                    None => break,
+                }
             }
         }
     }
@@ -280,6 +315,35 @@ pub async fn covering_indexes_give_whole_records(transport: &dyn Transport) {
     assert_eq!(found, expected);
     store.write([delete("r/b/at"), delete("r/b/v")]).await;
     assert_eq!(store.slugs(all()).await, ["a"]);
+}
+
+/// An index whose entries hold the records gives those that are larger than one value of an engine whole, too.
+pub async fn large_covered_records_come_back_whole(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if !store.has_queries() {
+        return;
+    }
+    let text = |letter: &str, bytes: usize| format!("\"{}\"", letter.repeat(bytes));
+    let large = |slug: &str, v: &str| {
+        let parts = ["a", "b", "c", "d", "e"].map(|field| set(&format!("r/{slug}/{field}"), &text(field, 30_000)));
+        parts.into_iter().chain([set(&format!("r/{slug}/v"), v)])
+    };
+    store.write(large("b", "1")).await;
+    let index = store.build(index("r", &["v"]).covering()).await;
+    store.write(large("d", "2")).await;
+    store
+        .write([set("r/a/v", "1"), set("r/c/v", "2"), set("r/e/v", "3")])
+        .await;
+    let whole = ["a", "b", "c", "d", "e"];
+    store.covers(&index, &whole).await;
+    // They move, shrink and grow, and go.
+    store
+        .write([set("r/b/v", "4"), set("r/d", r#"{"v":2}"#), set("r/a/a", r#""small""#)])
+        .await;
+    store.write(large("c", "0")).await;
+    store.covers(&index, &["c", "a", "d", "e", "b"]).await;
+    store.write([delete("r/b"), delete("r/c/a"), delete("r/c/b")]).await;
+    store.covers(&index, &["c", "a", "d", "e"]).await;
 }
 
 /// What would give two records the same values in a unique index is not written.

@@ -120,6 +120,54 @@ pub async fn records_are_known_by_slug_and_values(transport: &dyn Transport) {
     }
 }
 
+/// Those that are larger than one value of an engine come back whole, grow, shrink and go.
+pub async fn large_records_come_back_whole(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if !store.has_records() {
+        return;
+    }
+    let indexes = [store.only("events", &["day"]).await, store.only("events", &["n"]).await];
+    let event = |slug: u32, bytes: usize| {
+        let value = format!(r#"{{"day":{},"n":{slug},"text":"{}"}}"#, slug % 2, "x".repeat(bytes));
+        put(&format!("events/{slug}"), &value)
+    };
+    let mut lengths = [1, 150_000, 65_520, 7];
+    store
+        .records((0..).zip(lengths).map(|(slug, bytes)| event(slug, bytes)))
+        .await;
+    for round in 0..3 {
+        for index in &indexes {
+            for (order, limit) in [(Order::Asc, 1), (Order::Desc, 3)] {
+                let mut query = IndexQuery::new(index.clone()).order(order).limit(limit);
+                let mut found = Vec::new();
+                loop {
+                    let page = store.page(&query).await;
+                    for record in page.records {
+                        let text = record.entries.last().map_or(0, |entry| entry.value.json().len());
+                        found.push((record.path.last().into_owned(), text.saturating_sub(2)));
+                    }
+                    match page.next {
+                        Some(next) => query.after = Some(next),
+                        None => break,
+                    }
+                }
+                found.sort();
+                let expected: Vec<_> = (0..).map(|slug: u32| slug.to_string()).zip(lengths).collect();
+                assert_eq!(found, expected, "{index} in round {round}");
+            }
+        }
+        lengths.rotate_left(1);
+        store
+            .records((0..).zip(lengths).map(|(slug, bytes)| event(slug, bytes)))
+            .await;
+    }
+    let gone = (0..4).map(|slug| RecordChange::delete(event(slug, 1).path, event(slug, 1).value));
+    store.records(gone).await;
+    for index in &indexes {
+        assert_eq!(store.found(index).await, [], "{index}");
+    }
+}
+
 /// What cannot be written is refused with all that came with it.
 pub async fn records_are_written_all_or_none(transport: &dyn Transport) {
     let store = Probe(transport);
