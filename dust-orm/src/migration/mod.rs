@@ -102,6 +102,9 @@ enum Kind {
         prefix: &'static [&'static str],
         fields: &'static [&'static str],
     },
+    DropRecords {
+        prefix: &'static [&'static str],
+    },
     CopyField {
         records: Records,
         from: &'static str,
@@ -153,12 +156,74 @@ impl Step {
     }
 
     /// Removes the index of these fields, by their names in the store, if it is there; for one that the schema no longer has.
+    ///
+    /// Refused where it is the last that holds records which live only in their indexes (`write_primary = false`): they would be
+    /// gone. Build another one before, by [`ensure_indexes`](Self::ensure_indexes), or give them up by
+    /// [`drop_records`](Self::drop_records).
     #[must_use]
     pub const fn drop_index<S: Schema>(fields: &'static [&'static str]) -> Self {
         Self(Kind::DropIndex {
             prefix: S::PREFIX,
             fields,
         })
+    }
+
+    /// Removes all records below the prefix of a schema that live only in their indexes (`write_primary = false`), and these indexes.
+    /// Records that are leaves stay, and so do their indexes.
+    ///
+    /// # Example
+    /// Records that lived only in their index become leaves. The type of before has another name by now.
+    /// ```
+    /// use dust_orm::prelude::*;
+    /// use dust_orm::{Migration, Step};
+    ///
+    /// # mod before {
+    /// # use dust_orm::prelude::*;
+    /// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// #[dust(prefix = "events", write_primary = false, index(day, mapped = false))]
+    /// pub struct OldEvent { pub slug: String, pub day: String }
+    /// # }
+    /// # use before::OldEvent;
+    ///
+    /// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+    /// #[dust(prefix = "events", index(day))]
+    /// struct Event { slug: String, day: String }
+    ///
+    /// async fn copy(repo: Repo) -> Result<(), dust_orm::Error> {
+    ///     for OldEvent { slug, day } in repo.query(OldEvent::DAY.ge("")).all().await? {
+    ///         repo.insert(Event { slug, day }).await.map_err(|error| match error {
+    ///             WriteError::Dust(error) => error,
+    ///             WriteError::Invalid(_) => unreachable!("an event has no rules"),
+    ///         })?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// const MIGRATIONS: &[Migration] = &[Migration::new(
+    ///     1,
+    ///     "events are leaves",
+    ///     &[
+    ///         Step::custom("copy", |repo| Box::pin(copy(repo))),
+    ///         Step::drop_records::<OldEvent>(),
+    ///         Step::ensure_indexes::<Event>(),
+    ///     ],
+    /// )];
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let repo = Repo::memory();
+    /// repo.ensure_indexes::<OldEvent>().await?;
+    /// repo.insert(OldEvent { slug: "1".into(), day: "2026-11-22".into() }).await?;
+    ///
+    /// assert_eq!(repo.migrate(MIGRATIONS).await?, [1]);
+    /// assert!(repo.exists::<Event>("1").await?);
+    /// assert_eq!(repo.query(Event::DAY.eq("2026-11-22")).all().await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn drop_records<S: Schema>() -> Self {
+        Self(Kind::DropRecords { prefix: S::PREFIX })
     }
 
     /// Gives each record that has a value in one field the same in another one, unless it has that one already. Fields go by their
@@ -228,6 +293,7 @@ impl fmt::Display for Step {
         match &self.0 {
             Kind::EnsureIndexes { prefix, .. } => write!(f, "ensure_indexes {}", prefix.join("/")),
             Kind::DropIndex { prefix, fields } => write!(f, "drop_index {} {}", prefix.join("/"), fields.join(",")),
+            Kind::DropRecords { prefix } => write!(f, "drop_records {}", prefix.join("/")),
             Kind::CopyField { records, from, to } => {
                 write!(f, "copy_field {} {from} {to}", records.prefix.join("/"))
             }
@@ -360,7 +426,8 @@ impl Repo {
     ///
     /// # Errors
     /// `InvalidParams` for versions that do not ascend, for a version that the store has and the list has not, or has under another
-    /// name or with other steps; for a step that would delete a field which the schema still has, or an index uses. `Conflict` if
+    /// name or with other steps; for a step that would delete a field which the schema still has, or an index uses, or the last
+    /// index of records that live only in their indexes. `Conflict` if
     /// another process has taken over. `NotSupported` for steps on indexes where the store has none, and for those that copy fields
     /// where it does not compare whole records, which the hosted service does not. Otherwise what the store fails with; what is done
     /// stays done, and the next call goes on from there.

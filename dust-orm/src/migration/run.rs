@@ -13,7 +13,7 @@ use dust_transport::transport::Transport;
 use super::claim::{Claim, LOOKS, Theirs};
 use super::field::{Edit, Editor};
 use super::history::{self, State};
-use super::{Kind, Migrate, Migration, Progress, Step, path_of};
+use super::{Kind, Migrate, Migration, Progress, Step, invalid, path_of};
 use crate::error::Error;
 
 /// How often a batch is read again whose records others have changed meanwhile.
@@ -109,6 +109,10 @@ impl Run<'_> {
                 self.drop_index(prefix, fields).await?;
                 Ok(state)
             }
+            Kind::DropRecords { prefix } => {
+                self.drop_records(prefix).await?;
+                Ok(state)
+            }
             Kind::CopyField { records, from, to } => {
                 let edit = Edit::Copy {
                     from,
@@ -168,9 +172,28 @@ impl Run<'_> {
             .collect::<Result<Vec<Path>, _>>()?;
         for index in self.transport.indexes().await? {
             let index = index.definition;
-            if *index.prefix() == prefix && index.fields() == fields {
-                self.transport.drop_index(&index).await?;
+            if *index.prefix() != prefix || index.fields() != fields {
+                continue;
             }
+            // Without saying that the records go with it: the store refuses that where they would.
+            let unsaid = IndexDefinition::new(prefix.clone(), fields.iter().cloned())?;
+            match self.transport.drop_index(&unsaid).await {
+                Err(error) if error.code() == "holds_records" => return Err(last_index(&index)),
+                dropped => dropped?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Removes the records that live only in their indexes.
+    async fn drop_records(&self, prefix: &[&str]) -> Result<(), Error> {
+        let prefix = path_of(prefix.iter().copied())?;
+        let mut indexes = self.transport.indexes().await?;
+        indexes.retain(|index| *index.definition.prefix() == prefix && index.definition.is_index_only());
+        // What others are built from goes last.
+        indexes.sort_by_key(|index| index.state == IndexState::Readable);
+        for index in indexes {
+            self.transport.drop_index(&index.definition).await?;
         }
         Ok(())
     }
@@ -241,6 +264,15 @@ impl Run<'_> {
         }
         Ok(Outcome::Written)
     }
+}
+
+/// Why an index is not removed that is all there is of its records.
+fn last_index(index: &IndexDefinition) -> Error {
+    let prefix = index.prefix();
+    invalid(format!(
+        "the index of {index} is the last that holds the records of `{prefix}`, which live only in their indexes: build another \
+         one before (`Step::ensure_indexes`), or give them up (`Step::drop_records`)"
+    ))
 }
 
 /// Counts a conflict; the error if there have been too many.

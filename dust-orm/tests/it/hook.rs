@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use dust_orm::{ErrorKind, Transport};
 use dust_transport::error::{Error, Outcome};
 use dust_transport::model::{Batch, Entry, Path};
-use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage, RecordChange};
 use dust_transport::transport::{Capabilities, EventStream, List, Page, Subscribe, Written};
 use futures_core::future::BoxFuture;
 use tokio::sync::Notify;
@@ -136,6 +136,10 @@ impl Transport for Hooked {
 
     fn drop_index<'a>(&'a self, index: &'a IndexDefinition) -> BoxFuture<'a, Result<bool, Error>> {
         Box::pin(self.index_call(self.store.drop_index(index)))
+    }
+
+    fn write_records(&self, changes: Vec<RecordChange>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.index_call(self.store.write_records(changes)))
     }
 
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {

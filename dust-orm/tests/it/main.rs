@@ -9,6 +9,7 @@ mod hook;
 #[cfg(feature = "http")]
 mod http;
 mod migration;
+mod migration_only;
 mod query;
 mod record;
 mod repo;

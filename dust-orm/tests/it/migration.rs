@@ -154,7 +154,7 @@ async fn assert_migrated(repo: &Repo, users: usize) {
 }
 
 /// Migrations that wait for nothing.
-async fn migrate(repo: &Repo, migrations: &[Migration]) -> Result<Vec<u64>, Error> {
+pub(crate) async fn migrate(repo: &Repo, migrations: &[Migration]) -> Result<Vec<u64>, Error> {
     let migrate = repo.migrate(migrations).batch_records(3);
     migrate.sleep(|_| tokio::task::yield_now()).await
 }
@@ -321,7 +321,7 @@ async fn a_field_that_is_used_is_not_deleted() {
 }
 
 /// A store whose process dies at one of its calls.
-fn dying(store: &Embedded, calls: usize, has_effect: bool) -> Repo {
+pub(crate) fn dying(store: &Embedded, calls: usize, has_effect: bool) -> Repo {
     hooked(
         store.clone(),
         Hook::Dies {
@@ -337,7 +337,7 @@ fn hooked(store: Embedded, hook: Hook) -> Repo {
 }
 
 /// A store, and a Repo on it.
-fn memory() -> (Embedded, Repo) {
+pub(crate) fn memory() -> (Embedded, Repo) {
     let store = Embedded::memory();
     (store.clone(), Repo::new(Arc::new(store)))
 }
