@@ -303,7 +303,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// The engine's transactions.
     type Transaction: Transaction;
 
-    /// Begins a transaction at the latest committed version.
+    /// Begins a transaction. What it reads is the version that was the latest at some time between now and its first read;
+    /// [`read_version`](Transaction::read_version) settles it. The engines in the process settle it now, a cluster at the
+    /// first read.
     fn begin(&self) -> Self::Transaction;
 
     /// The limits of keys, values and transactions.
@@ -420,6 +422,10 @@ pub trait Transaction: Send + Sync + 'static {
 
     /// Watches a key: resolves when its value differs from what this transaction sees. Active once the transaction
     /// has committed (a read-only commit too); resolves to an error if the transaction is dropped before.
+    ///
+    /// An engine may take a watch for a serializable read of the key, as a cluster does: then a transaction that writes, too,
+    /// conflicts with a change of the key. A key under an unresolved versionstamp of this transaction need not be
+    /// watchable: the watch may resolve to [`Error::AccessedUnreadable`].
     fn watch(&self, key: &[u8]) -> Watch;
 
     /// Commits. A transaction that wrote nothing commits trivially. Any use after commit is `Error::Used`.

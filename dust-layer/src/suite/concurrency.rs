@@ -73,6 +73,9 @@ pub async fn of_commits_submitted_together_one_wins<E: Engine>(engine: E) -> Res
     for round in 0..10_u8 {
         let mut commits = JoinSet::new();
         let transactions: Vec<_> = (0..TASKS).map(|_| engine.begin()).collect();
+        for transaction in &transactions {
+            transaction.read_version().await?;
+        }
         for (task, transaction) in (0_u8..).zip(transactions) {
             transaction.get(b"k", SERIALIZABLE).await?;
             transaction.set(b"k", &[round, task]);
@@ -148,6 +151,7 @@ pub async fn transfers_keep_the_sum_that_readers_see<E: Engine>(engine: E) -> Re
 pub async fn a_long_reader_neither_blocks_nor_sees_later_writes<E: Engine>(engine: E) -> Result<(), Error> {
     put(&engine, &[(b"k", b"first"), (b"other", b"first")]).await?;
     let reader = engine.begin();
+    reader.read_version().await?;
     for round in 0..100_u8 {
         let transaction = engine.begin();
         transaction.set(b"k", &[round]);

@@ -188,6 +188,7 @@ pub async fn write_skew_is_refused<E: Engine>(engine: E) -> Result<(), Error> {
 /// Conflict ranges added by hand work as reads and writes do, without either.
 pub async fn conflicts_added_by_hand_count<E: Engine>(engine: E) -> Result<(), Error> {
     let reader = engine.begin();
+    reader.read_version().await?;
     reader.add_conflict(Conflict::Read, b"a", b"c");
     put(&engine, &[(b"b", b"")]).await?;
     assert!(is_refused(&reader).await?);

@@ -52,7 +52,7 @@ macro_rules! engine_suite {
             read::a_transaction_sees_the_version_it_began_with,
             read::any_bytes_are_keys_and_values,
             read::unresolved_versionstamps_are_unreadable,
-            read::an_overwritten_versionstamp_is_readable,
+            read::an_overwritten_versionstamp_is_gone,
             range::own_writes_are_merged_in_both_directions,
             range::own_atomics_are_merged,
             range::a_cleared_range_hides_what_is_below_and_not_what_is_written_after,

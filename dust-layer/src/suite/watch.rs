@@ -11,7 +11,11 @@ use crate::error::Error;
 /// Whether a watch has not resolved. Commits fire watches before or right after they return, so the caller makes another
 /// commit first, which is sure to come after.
 fn is_waiting(watch: &mut Watch) -> bool {
-    matches!(pin!(watch).poll(&mut Context::from_waker(Waker::noop())), Poll::Pending)
+    poll(watch).is_pending()
+}
+
+fn poll(watch: &mut Watch) -> Poll<Result<(), Error>> {
+    pin!(watch).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 async fn watch<E: Engine>(engine: &E, key: &[u8]) -> Result<Watch, Error> {
@@ -62,35 +66,45 @@ pub async fn a_watch_of_a_read_only_transaction_fires<E: Engine>(engine: E) -> R
     watch.await
 }
 
-/// A change between what the transaction saw and its commit is not missed.
+/// A change between what the transaction saw and its commit is not missed: it fires the watch, or is a conflict if the
+/// transaction writes and the engine takes the watch for a read.
 pub async fn a_change_before_the_commit_fires_the_watch<E: Engine>(engine: E) -> Result<(), Error> {
-    let reader = engine.begin();
-    let writer = engine.begin();
-    let watches = [reader.watch(b"k"), writer.watch(b"k")];
+    let (reader, writer) = (engine.begin(), engine.begin());
+    for transaction in [&reader, &writer] {
+        transaction.read_version().await?;
+    }
+    let (read, written) = (reader.watch(b"k"), writer.watch(b"k"));
     put(&engine, &[(b"k", b"1")]).await?;
     reader.commit().await?;
+    read.await?;
     writer.set(b"other", b"");
-    writer.commit().await?;
-    for watch in watches {
-        watch.await?;
+    match writer.commit().await {
+        Ok(_) => written.await,
+        Err(Error::Conflict) => {
+            assert!(written.await.is_err());
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
-/// Own writes made before the watch are what it compares with.
+/// Own writes made before the watch are what it compares with; one that only the commit completes may be refused.
 pub async fn a_watch_compares_with_what_its_transaction_wrote<E: Engine>(engine: E) -> Result<(), Error> {
     let transaction = engine.begin();
     transaction.set(b"k", b"1");
     transaction.set_versionstamped_value(b"stamped", &[0; 14]);
-    let mut watches = [transaction.watch(b"k"), transaction.watch(b"stamped")];
+    let (mut watch, mut stamped) = (transaction.watch(b"k"), transaction.watch(b"stamped"));
     transaction.commit().await?;
     put(&engine, &[(b"other", b"")]).await?;
-    assert!(watches.iter_mut().all(is_waiting));
+    assert!(is_waiting(&mut watch));
+    let refused = poll(&mut stamped);
     put(&engine, &[(b"k", b"2"), (b"stamped", b"")]).await?;
-    for watch in watches {
-        watch.await?;
+    watch.await?;
+    match refused {
+        Poll::Pending => stamped.await,
+        Poll::Ready(Err(Error::AccessedUnreadable)) => Ok(()),
+        Poll::Ready(outcome) => panic!("it is not as it was left: {outcome:?}"),
     }
-    Ok(())
 }
 
 /// A watch whose transaction is dropped or refused ends with an error.

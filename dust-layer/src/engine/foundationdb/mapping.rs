@@ -65,6 +65,8 @@ pub(super) struct MappedRead<'a> {
     prefix: &'a [u8],
     mapper: Mapper<'a>,
     limit: usize,
+    /// How many entries the limit and one more leave to be read.
+    left: usize,
     pairs: Pairs,
     values: Vec<Option<Vec<u8>>>,
 }
@@ -75,18 +77,20 @@ impl<'a> MappedRead<'a> {
             prefix,
             mapper,
             limit,
+            left: limit.saturating_add(1),
             pairs: Pairs::default(),
             values: Vec::new(),
         }
     }
 
-    /// How many pairs are still wanted.
+    /// How many entries are still wanted, with the one beyond the limit that shows that it cuts.
     pub(super) fn left(&self) -> usize {
-        self.limit.saturating_sub(self.pairs.len())
+        self.left
     }
 
     /// Adds a page; `false` if the client followed an entry elsewhere than it leads.
     pub(super) fn take(&mut self, page: &MappedKeyValues) -> bool {
+        self.left = self.left.saturating_sub(page.len());
         page.iter().all(|found| self.take_one(found).is_some())
     }
 
@@ -98,13 +102,16 @@ impl<'a> MappedRead<'a> {
         }
         let first = found.key_values().first();
         let value = first.filter(|pair| pair.key().strip_prefix(self.prefix) == Some(&target[..]));
+        if self.pairs.len() == self.limit {
+            self.pairs.set_more(true);
+            return Some(());
+        }
         self.values.push(value.map(|pair| pair.value().to_vec()));
         self.pairs.push(key, found.parent_value());
         Some(())
     }
 
-    pub(super) fn finish(mut self, more: bool) -> MappedPairs {
-        self.pairs.set_more(more);
+    pub(super) fn finish(self) -> MappedPairs {
         MappedPairs::new(self.pairs, self.values)
     }
 }

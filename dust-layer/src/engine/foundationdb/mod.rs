@@ -50,6 +50,9 @@ pub use transaction::FdbTransaction;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How many watches may wait: as many as the library allows. One waits for each store that somebody follows.
+const WATCHES_MAX: i32 = 1_000_000;
+
 /// Where a cluster is and how to use it.
 ///
 /// ```
@@ -182,9 +185,12 @@ impl FoundationDb {
                 "timeout is under a millisecond or over 24 days",
             ))?;
         let database = Database::new(file).map_err(code::refused)?;
-        database
-            .set_option(DatabaseOption::TransactionTimeout(timeout_ms))
-            .map_err(code::refused)?;
+        for option in [
+            DatabaseOption::TransactionTimeout(timeout_ms),
+            DatabaseOption::MaxWatches(WATCHES_MAX),
+        ] {
+            database.set_option(option).map_err(code::refused)?;
+        }
         Ok(Self {
             cluster: Arc::new(Cluster {
                 database,

@@ -6,6 +6,7 @@ use ::foundationdb::options::{ConflictRangeType, MutationType, StreamingMode};
 use ::foundationdb::{FdbError, KeySelector, RangeOption, Transaction as Client};
 
 use super::super::mutation::{self, Template};
+use super::super::overlay::part_read;
 use super::super::{
     Atomic, Committed, Conflict, Direction, Isolation, Limits, METADATA_VERSION, MappedPairs, Mapper, Pairs, RangeRead,
     Transaction, Version, Watch, check_place, check_version_write, mapped, place_end,
@@ -169,28 +170,24 @@ impl FdbTransaction {
         Ok([&self.cluster.prefix, template.bytes(), &offset.to_le_bytes()].concat())
     }
 
+    /// Reads a range page by page.
+    ///
+    /// The library calls a range cut as soon as a limit is reached, and makes all of it a conflict up to there. So one pair
+    /// more than the limit is read, as a snapshot, and what was read of the range becomes a conflict afterwards.
     async fn pages(&self, read: RangeRead<'_>) -> Result<Pairs, Error> {
-        let (begin, end) = self.full_range(read.begin, place_end(read.end))?;
+        let read = RangeRead {
+            end: place_end(read.end),
+            ..read
+        };
+        let (begin, end) = self.full_range(read.begin, read.end)?;
         let mut pairs = Pairs::default();
         if begin == end || read.limit == 0 {
             return Ok(pairs);
         }
-        let snapshot = read.isolation == Isolation::Snapshot;
         let limited = read.limit < usize::MAX;
-        let mut left = read.limit;
-        let mut options = Some(RangeOption {
-            limit: limited.then_some(left),
-            mode: if limited {
-                StreamingMode::Exact
-            } else {
-                StreamingMode::WantAll
-            },
-            reverse: read.direction == Direction::Reverse,
-            ..RangeOption::from((
-                KeySelector::first_greater_or_equal(begin),
-                KeySelector::first_greater_or_equal(end),
-            ))
-        });
+        let snapshot = limited || read.isolation == Isolation::Snapshot;
+        let mut left = read.limit.saturating_add(1);
+        let mut options = Some(range_option(begin, end, read.direction, limited.then_some(left)));
         let mut iteration = 1;
         while let Some(page) = options.take() {
             let values = self
@@ -198,26 +195,53 @@ impl FdbTransaction {
                 .await
                 .map_err(code::refused)?;
             for pair in &values {
+                if pairs.len() == read.limit {
+                    pairs.set_more(true);
+                    break;
+                }
                 let key = pair.key().get(self.cluster.prefix.len()..).unwrap_or_default();
                 pairs.push(key, pair.value());
             }
             left = left.saturating_sub(values.len());
             iteration += 1;
-            if left == 0 {
-                pairs.set_more(values.more());
-            } else if values.more() {
+            if left > 0 && values.more() {
                 options = page.next_range(&values).map(|next| RangeOption {
                     limit: limited.then_some(left),
                     ..next
                 });
             }
         }
+        if limited && read.isolation == Isolation::Serializable {
+            let (begin, end) = part_read(&read, &pairs);
+            let (begin, end) = self.full_range(begin, &end)?;
+            self.ask(|client| client.add_conflict_range(&begin, &end, ConflictRangeType::Read))?
+                .map_err(code::refused)?;
+        }
         Ok(pairs)
+    }
+}
+
+/// A range of keys as the cluster knows them.
+fn range_option(begin: Vec<u8>, end: Vec<u8>, direction: Direction, limit: Option<usize>) -> RangeOption<'static> {
+    RangeOption {
+        limit,
+        mode: if limit.is_some() {
+            StreamingMode::Exact
+        } else {
+            StreamingMode::WantAll
+        },
+        reverse: direction == Direction::Reverse,
+        ..RangeOption::from((
+            KeySelector::first_greater_or_equal(begin),
+            KeySelector::first_greater_or_equal(end),
+        ))
     }
 }
 
 impl FdbTransaction {
     /// Reads the pages of a mapped range; `None` if what the client followed is not what the entries lead to.
+    ///
+    /// Here, too, one entry more than the limit shows whether it cuts. It stays a conflict: the library maps no snapshot.
     async fn mapped_pages(
         &self,
         read: RangeRead<'_>,
@@ -227,21 +251,10 @@ impl FdbTransaction {
         let (begin, end) = self.full_range(read.begin, place_end(read.end))?;
         let mut found = MappedRead::new(&self.cluster.prefix, mapper, read.limit);
         if begin == end || read.limit == 0 {
-            return Ok(Some(found.finish(false)));
+            return Ok(Some(found.finish()));
         }
         let limited = read.limit < usize::MAX;
-        let mut options = RangeOption {
-            mode: if limited {
-                StreamingMode::Exact
-            } else {
-                StreamingMode::WantAll
-            },
-            reverse: read.direction == Direction::Reverse,
-            ..RangeOption::from((
-                KeySelector::first_greater_or_equal(begin),
-                KeySelector::first_greater_or_equal(end),
-            ))
-        };
+        let mut options = range_option(begin, end, read.direction, limited.then_some(found.left()));
         let mut iteration = 1;
         loop {
             options.limit = limited.then_some(found.left());
@@ -253,7 +266,7 @@ impl FdbTransaction {
                 return Ok(None);
             }
             if found.left() == 0 || !page.more() {
-                return Ok(Some(found.finish(page.more())));
+                return Ok(Some(found.finish()));
             }
             let Some(last) = page.last() else {
                 return Ok(None);
@@ -419,20 +432,30 @@ impl Transaction for FdbTransaction {
             let stamp = client.get_versionstamp();
             let committed = client.commit().await.map_err(|error| code::uncommitted(error.into()))?;
             let version = committed.committed_version().map_err(|_| Error::CommitUnknown)?;
+            let Ok(version) = u64::try_from(version) else {
+                // The library may find that nothing changes, and has then committed nothing, at no version and without a stamp.
+                let version = committed.reset().get_read_version().await.map_err(code::refused)?;
+                return Ok(unstamped(version));
+            };
             // Committed it is; only the stamp could not be had.
             let stamp = stamp.await.map_err(|_| Error::CommitUnknown)?;
             return Ok(Committed {
-                version: Version(u64::try_from(version).unwrap_or_default()),
+                version: Version(version),
                 stamp: stamp.as_ref().try_into().map_err(|_| Error::CommitUnknown)?,
             });
         }
         // Committed all the same, since that is what activates watches.
         let version = client.get_read_version().await.map_err(code::refused)?;
         client.commit().await.map_err(|error| code::refused(error.into()))?;
-        let version = u64::try_from(version).unwrap_or_default();
-        Ok(Committed {
-            version: Version(version),
-            stamp: mutation::stamp(version, 0),
-        })
+        Ok(unstamped(version))
+    }
+}
+
+/// The commit of a transaction that wrote nothing.
+fn unstamped(read_version: i64) -> Committed {
+    let version = u64::try_from(read_version).unwrap_or_default();
+    Committed {
+        version: Version(version),
+        stamp: mutation::stamp(version, 0),
     }
 }
