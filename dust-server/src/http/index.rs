@@ -39,7 +39,7 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     )
 )]
 pub(super) async fn ensure(call: Call) -> Result<Response, Refusal> {
-    let definition: IndexDefinition = body(&call, "invalid_index")?;
+    let definition: IndexDefinition = body(&call, "invalid_index", DEFINITION)?;
     let store = call.store(Scope::EntriesWrite).await?;
     answer(&store.ensure_index(&definition).await?)
 }
@@ -51,7 +51,7 @@ pub(super) async fn ensure(call: Call) -> Result<Response, Refusal> {
     responses((status = 200, description = "Whether there was such an index.", body = openapi::DroppedIndex))
 )]
 pub(super) async fn drop(call: Call) -> Result<Response, Refusal> {
-    let definition: IndexDefinition = body(&call, "invalid_index")?;
+    let definition: IndexDefinition = body(&call, "invalid_index", DEFINITION)?;
     let store = call.store(Scope::EntriesWrite).await?;
     let dropped = store.drop_index(&definition).await?;
     Ok(json(StatusCode::OK, &json!({ "dropped": dropped })))
@@ -66,7 +66,7 @@ pub(super) async fn drop(call: Call) -> Result<Response, Refusal> {
     responses((status = 200, description = "A page of records, in the order of the index.", body = openapi::QueryPage))
 )]
 pub(super) async fn query(call: Call) -> Result<Response, Refusal> {
-    let query: IndexQuery = body(&call, "invalid_query")?;
+    let query: IndexQuery = body(&call, "invalid_query", QUERY)?;
     let store = call.store(Scope::EntriesRead).await?;
     let page = store.query(&query).await?;
     Ok(json_text(StatusCode::OK, page_text(&page)))
@@ -82,7 +82,7 @@ pub(super) async fn query(call: Call) -> Result<Response, Refusal> {
     responses((status = 200, description = "Written.", body = openapi::WrittenRecords))
 )]
 pub(super) async fn write_records(call: Call) -> Result<Response, Refusal> {
-    let changes: RecordChanges = body(&call, "invalid_record")?;
+    let changes: RecordChanges = body(&call, "invalid_record", &["changes"])?;
     let store = call.store(Scope::EntriesWrite).await?;
     let count = changes.changes.len();
     store.write_records(changes.changes).await?;
@@ -94,15 +94,42 @@ struct RecordChanges {
     changes: Vec<RecordChange>,
 }
 
-fn body<T: DeserializeOwned>(call: &Call, code: &str) -> Result<T, Refusal> {
-    match &call.payload {
-        Payload::Json(value) => value.to().map_err(|error| {
-            let source = std::error::Error::source(&error);
-            let detail = source.map_or_else(|| error.to_string(), ToString::to_string);
-            Refusal::bad_request(code, detail)
-        }),
-        Payload::Empty | Payload::Other => Err(Refusal::invalid("a JSON body is required")),
+/// What the definition of an index may say.
+const DEFINITION: &[&str] = &["prefix", "fields", "mapped", "unique", "write_primary"];
+
+/// What a query may say: its index, and what is asked of it.
+const QUERY: &[&str] = &[
+    "prefix",
+    "fields",
+    "mapped",
+    "unique",
+    "write_primary",
+    "equals",
+    "range",
+    "order",
+    "limit",
+    "after",
+];
+
+/// The body of a request, which says nothing else: a condition that is misspelt is no condition that is left out.
+fn body<T: DeserializeOwned>(call: &Call, code: &str, known: &[&str]) -> Result<T, Refusal> {
+    let Payload::Json(value) = &call.payload else {
+        return Err(Refusal::invalid("a JSON body is required"));
+    };
+    let Some(entries) = value.entries() else {
+        return Err(Refusal::bad_request(code, "the body is a JSON object"));
+    };
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        let detail = format!("`{key}` is unknown here; known are {}", known.join(", "));
+        return Err(Refusal::bad_request(code, detail));
     }
+    value.to().map_err(|error| {
+        let source = std::error::Error::source(&error);
+        let detail = source.map_or_else(|| error.to_string(), ToString::to_string);
+        // The code is said already.
+        let detail = detail.strip_prefix(&format!("{code}: ")).unwrap_or(&detail);
+        Refusal::bad_request(code, detail)
+    })
 }
 
 fn answer<T: Serialize>(body: &T) -> Result<Response, Refusal> {

@@ -138,6 +138,17 @@ async fn wrong_bodies_are_refused_by_their_codes() {
         site.refused("POST", "/query", with("after", json!("x"))).await,
         "invalid_cursor"
     );
+    // A condition that is misspelt is not left out, which would find more than was asked for.
+    for (below, name, code) in [
+        ("/query", "ranges", "invalid_query"),
+        ("/indexes", "uniqe", "invalid_index"),
+    ] {
+        assert_eq!(site.refused("POST", below, with(name, json!(true))).await, code);
+        assert_eq!(site.refused("POST", below, json!(["users", ["age"]])).await, code);
+    }
+    let none = json!({ "prefix": "users", "fields": [] });
+    let answer = site.send("rw", "POST", "/indexes", Some(&none)).await.json();
+    assert_eq!(answer["detail"], "an index has at least one field");
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use hmac::{Hmac, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
@@ -24,6 +26,8 @@ pub(crate) enum Reply {
     Elsewhere(String),
     /// Nothing; and it tells when the sender gives up.
     Hang,
+    /// The same, while time passes for everybody in the runtime, which is one of a single thread.
+    Late,
 }
 
 /// What it has got.
@@ -115,9 +119,30 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<VecDeque<Reply>>>, got: 
                 let _ = got.send(Got::GivenUp);
                 return;
             }
+            Reply::Late => {
+                while_time_passes(stream.read_u8()).await;
+                let _ = got.send(Got::GivenUp);
+                return;
+            }
         };
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Lets time pass until something is over.
+async fn while_time_passes<T>(until: impl Future<Output = T>) {
+    let mut until = pin!(until);
+    loop {
+        tokio::time::pause();
+        // Done when it is first polled. Nobody else has a turn while time stands still, so it does not stay so.
+        let _ = tokio::time::advance(Duration::from_millis(500)).now_or_never();
+        tokio::time::resume();
+        tokio::select! {
+            biased;
+            _ = &mut until => return,
+            () = tokio::task::yield_now() => {}
         }
     }
 }

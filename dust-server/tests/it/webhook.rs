@@ -209,13 +209,9 @@ async fn every_committed_op_is_sent_in_order_whichever_way_it_came() {
 
 #[tokio::test]
 async fn what_is_not_taken_is_sent_again_before_anything_else() {
-    let options = WebhookOptions {
-        timeout: Duration::from_millis(100),
-        ..at_once()
-    };
-    let site = Site::start(options).await;
+    let site = Site::start(at_once()).await;
     let mut elsewhere = Receiver::start([]).await;
-    let script = [Reply::Status(500), Reply::Elsewhere(elsewhere.url()), Reply::Hang];
+    let script = [Reply::Status(500), Reply::Elsewhere(elsewhere.url()), Reply::Late];
     let mut receiver = Receiver::start(script).await;
     let (id, secret) = site.hook(&receiver.url()).await;
     site.put("a").await;

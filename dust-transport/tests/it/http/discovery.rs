@@ -1,7 +1,5 @@
 //! How the client finds out what a server does beyond the original, and what it does with that.
 
-use std::time::Duration;
-
 use dust_transport::error::{ErrorKind, Outcome};
 use dust_transport::http::{Discovery, Http};
 use dust_transport::model::{Batch, Op, OpId, Precondition, Seq};
@@ -181,12 +179,8 @@ async fn a_server_that_cannot_be_asked_is_asked_three_times() {
         Turn::Stall(String::new()),
         Turn::Stall("HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{".to_owned()),
     ] {
-        let limited = |server: &Server| {
-            let options = options(&server.base_url).discovery(Discovery::Ask);
-            Http::new(options.response_timeout(Duration::from_millis(50))).unwrap()
-        };
         let server = Server::start([fault.clone(), Turn::json(200, CAPABILITIES), understood("value_ops")]).await;
-        let store = limited(&server);
+        let store = asking(&server);
         assert_error(
             store.write(increment()).await,
             ErrorKind::NotSupported,
@@ -196,7 +190,7 @@ async fn a_server_that_cannot_be_asked_is_asked_three_times() {
         assert_eq!(server.lines(), [ASK, ASK, BATCH]);
 
         let server = Server::start(vec![fault.clone(); 4]).await;
-        let store = limited(&server);
+        let store = asking(&server);
         for _ in 0..5 {
             assert_error(
                 store.write(increment()).await,

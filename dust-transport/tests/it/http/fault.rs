@@ -6,7 +6,7 @@ use dust_transport::error::{ErrorKind, Outcome};
 use dust_transport::http::{Http, Retry};
 use dust_transport::model::{Batch, Op, OpId, Precondition, Seq};
 use dust_transport::transport::Transport as _;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use super::server::{Server, Turn};
 use super::{assert_error, http, noting, options, path, seqs};
@@ -22,10 +22,11 @@ fn put_if_match() -> Batch {
     Batch::one(Op::set(path("a"), 1).when(Precondition::Match(Seq(3))))
 }
 
-/// An address where nobody listens.
-async fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// An address where nobody listens, and that is nobody else's as long as the socket is there.
+fn nowhere() -> (String, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (format!("http://{}", socket.local_addr().unwrap()), socket)
 }
 
 /// The start of an answer that promises more.
@@ -35,7 +36,8 @@ fn half(body: &str) -> String {
 
 #[tokio::test]
 async fn refused_connections_are_tried_again() {
-    let (options, waits) = noting(&nowhere().await);
+    let (base_url, _nobody) = nowhere();
+    let (options, waits) = noting(&base_url);
     let store = Http::new(options).unwrap();
     let error = assert_error(store.get(&path("a")).await, ErrorKind::Network, "connect");
     assert!(error.is_retryable());
@@ -48,7 +50,8 @@ async fn refused_connections_are_tried_again() {
 
 #[tokio::test]
 async fn waits_are_random_and_bounded() {
-    let (options, waits) = noting(&nowhere().await);
+    let (base_url, _nobody) = nowhere();
+    let (options, waits) = noting(&base_url);
     let retry = Retry::new()
         .attempts_max(8)
         .wait_base(Duration::from_millis(100))
@@ -184,7 +187,7 @@ async fn op_ids_settle_writes_where_the_server_knows_them() {
 async fn stalled_servers_time_out() {
     for stall in [Turn::Stall(String::new()), Turn::Stall(half(r#"{"path":"a","#))] {
         let server = Server::start([stall.clone(), stall.clone(), stall.clone()]).await;
-        let limited = options(&server.base_url).response_timeout(Duration::from_millis(50));
+        let limited = options(&server.base_url).response_timeout(Duration::from_secs(5));
         let retry = Retry::new().attempts_max(2).sleep(|_| Box::pin(std::future::ready(())));
         let store = Http::new(limited.retry(retry)).unwrap();
         let error = assert_error(store.get(&path("a")).await, ErrorKind::Timeout, "timeout");

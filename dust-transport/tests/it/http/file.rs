@@ -1,15 +1,13 @@
 //! Files: from servers that know no parts, that send another, that stop.
 
-use std::time::Duration;
-
 use dust_transport::error::{Error, ErrorKind};
-use dust_transport::http::Http;
+
 use dust_transport::model::FileHash;
 use dust_transport::transport::{FileContent, FileRange, Transport as _};
 use futures_util::StreamExt as _;
 
 use super::server::{Server, Turn};
-use super::{assert_error, http, options};
+use super::{assert_error, http};
 
 const HASH: FileHash = FileHash([0xAB; 32]);
 
@@ -99,9 +97,11 @@ async fn a_file_that_stops_arriving_is_an_error_and_not_a_shorter_file() {
         (Turn::Stall(begun()), ErrorKind::Timeout),
     ] {
         let server = Server::start([turn]).await;
-        let options = options(&server.base_url).response_timeout(Duration::from_millis(200));
-        let http = Http::new(options).unwrap();
-        let file = http.read_file(&HASH, FileRange::All).await.unwrap().unwrap();
+        let file = http(&server.base_url)
+            .read_file(&HASH, FileRange::All)
+            .await
+            .unwrap()
+            .unwrap();
         let (text, error) = read(file).await;
         assert_eq!((&*text, error.map(|error| error.kind())), ("0123", Some(kind)));
     }

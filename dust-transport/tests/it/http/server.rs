@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -15,7 +17,7 @@ pub(super) enum Turn {
     Send(String),
     /// Sends this, and resets the connection.
     Reset(String),
-    /// Sends this, and then nothing.
+    /// Sends this, and then nothing, while time passes until the client gives up.
     Stall(String),
 }
 
@@ -88,7 +90,6 @@ impl Drop for Server {
 }
 
 async fn serve(listener: TcpListener, turns: VecDeque<Turn>, seen: Arc<Mutex<Vec<Seen>>>) {
-    let mut stalled = Vec::new();
     for turn in turns {
         let (mut stream, _) = listener.accept().await.unwrap();
         let request = receive(&mut stream).await;
@@ -104,13 +105,29 @@ async fn serve(listener: TcpListener, turns: VecDeque<Turn>, seen: Arc<Mutex<Vec
             }
             Turn::Stall(text) => {
                 stream.write_all(text.as_bytes()).await.unwrap();
-                stalled.push(stream);
+                let_time_pass(stream).await;
             }
         }
     }
-    drop(listener);
-    // What stalls does so until the test is over.
-    std::future::pending::<()>().await;
+}
+
+/// Lets time pass until the other side closes the connection.
+///
+/// Time passes once the request is there, however long that takes, so a limit is short for nobody but who waits in vain.
+pub(super) async fn let_time_pass(mut stream: TcpStream) {
+    let mut rest = [0; 64];
+    loop {
+        tokio::time::pause();
+        // Done when it is first polled. Nobody else has a turn while time stands still, so it does not stay so.
+        let _ = tokio::time::advance(Duration::from_secs(1)).now_or_never();
+        tokio::time::resume();
+        tokio::select! {
+            biased;
+            // The end of the connection, or its loss.
+            Ok(0) | Err(_) = stream.read(&mut rest) => return,
+            () = tokio::task::yield_now() => {}
+        }
+    }
 }
 
 async fn receive(stream: &mut TcpStream) -> Seen {

@@ -527,9 +527,10 @@ async fn one_of_many_makes_the_value() {
 #[tokio::test]
 async fn clients_spread_out_when_they_reconnect() {
     const CLIENTS: usize = 1000;
-    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Nobody listens there, and it is nobody else's.
+    let unused = tokio::net::TcpSocket::new_v4().unwrap();
+    unused.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = unused.local_addr().unwrap();
-    drop(unused);
     let (waited, mut waits) = tokio::sync::mpsc::unbounded_channel();
     let (base, max) = (Duration::from_millis(100), Duration::from_secs(30));
     let syncs: Vec<Sync> = (0..CLIENTS)
