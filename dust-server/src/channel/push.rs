@@ -244,7 +244,8 @@ async fn try_join(client: &Arc<Client>, frame: &Frame, id: u64) -> Answered<(Sub
     let channels = &client.shared.channels;
     let member = channels.hubs.join(&store, &data, &client.shared.config.channels);
     let head = data.head().await.map_err(|error| refused(&error))?;
-    let response = granted(&client.token, store.id, head).to_response();
+    let frame_bytes_max = client.shared.config.channels.frame_bytes_max;
+    let response = granted(&client.token, store.id, head, frame_bytes_max).to_response();
     let opening = Opening {
         id,
         topic: frame.topic.clone(),
@@ -305,7 +306,7 @@ pub(super) fn seq_of(given: &Value) -> Option<Seq> {
     Some(Seq(if negative.is_some() { 0 } else { seq }))
 }
 
-fn granted(token: &Token, store: Uuid, head: Seq) -> JoinReply {
+fn granted(token: &Token, store: Uuid, head: Seq, frame_bytes_max: usize) -> JoinReply {
     JoinReply {
         store_seq: head,
         capver: CAPVER,
@@ -322,6 +323,7 @@ fn granted(token: &Token, store: Uuid, head: Seq) -> JoinReply {
         .map(str::to_owned)
         .into(),
         store_id: Some(store.to_string()),
+        frame_bytes_max: Some(frame_bytes_max),
     }
 }
 

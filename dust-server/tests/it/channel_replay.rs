@@ -60,9 +60,10 @@ enum Outcome {
 }
 
 /// Keys that only our server has, where the recorded one has none.
-const MORE: [&str; 8] = [
+const MORE: [&str; 9] = [
     "extensions",
     "store_id",
+    "frame_bytes_max",
     "current_revision",
     "message",
     "kind",

@@ -265,3 +265,26 @@ async fn a_token_that_is_revoked_ends_it() {
         ("unauthorized", "unauthorized")
     );
 }
+
+/// The server says how much it takes, and does not have to end the connection.
+#[tokio::test]
+async fn a_write_that_is_too_long_for_the_server_is_refused() {
+    let mut channels = ChannelOptions::default();
+    channels.frame_bytes_max = 10_000;
+    let running = Running::with(Database::memory(), channels, Clock::system()).await;
+    let control = running.server.control();
+    control.create_org("acme").await.unwrap();
+    control.create_store("acme", "site", None).await.unwrap();
+    let (_, token) = control.create_token(NewToken::full("acme", "brief")).await.unwrap();
+    let options = SyncOptions::new("acme/site", token).base_url(base_url(&running));
+    let sync = Sync::connect(options).await.unwrap();
+    let put = |length: usize| {
+        let at = Path::parse("a").unwrap();
+        let sync = sync.clone();
+        async move { sync.put(&at, "x".repeat(length)).await }
+    };
+    put(9000).await.unwrap();
+    assert_eq!(put(10_000).await.unwrap_err().code(), "payload_too_large");
+    put(9000).await.unwrap();
+    assert_eq!(sync.server_status().await.unwrap().current_seq.0, 2);
+}

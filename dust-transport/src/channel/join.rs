@@ -41,7 +41,14 @@ pub struct JoinReply {
     /// The UUID of the store, which another of the same name has not. The hosted server does not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_id: Option<String>,
+    /// How many bytes a frame to the server may have; a longer one ends the connection. The hosted server does not tell it, and
+    /// takes [`FRAME_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_bytes_max: Option<usize>,
 }
+
+/// How many bytes a frame to a server may have that does not say how many.
+pub const FRAME_BYTES_MAX: usize = 8_000_000;
 
 /// What a token may do in a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +114,7 @@ impl JoinReply {
     ///     store_access: StoreAccess { mode: "all".to_owned(), store_ids: Vec::new() },
     ///     extensions: Vec::new(),
     ///     store_id: None,
+    ///     frame_bytes_max: Some(8_000_000),
     /// };
     /// assert_eq!(JoinReply::from_response(&reply.to_response())?, reply);
     /// # Ok::<(), dust_transport::channel::PayloadError>(())

@@ -55,7 +55,7 @@ mod write;
 
 pub use codec::{Codec, Encoded};
 pub use frame::{Frame, FrameError};
-pub use join::{JoinReply, JoinRequest, Permissions, StoreAccess};
+pub use join::{FRAME_BYTES_MAX, JoinReply, JoinRequest, Permissions, StoreAccess};
 pub use payload::PayloadError;
 pub use push::{CatchUpComplete, Snapshot, event_of, event_payload};
 pub use refusal::Refusal;

@@ -314,12 +314,17 @@ impl Actor {
         self.asked.insert(reference, ask.answer);
     }
 
-    /// Sends what was not sent in this join.
+    /// Sends what was not sent in this join. What the server would end the connection for is refused here: sent again and
+    /// again, it would keep everything else from being sent.
     fn flush(&mut self, socket: &Socket) {
         let join = self.join.to_string();
+        let bytes_max = self.shared.write_bytes_max.load(Ordering::Relaxed);
         for (reference, event, payload) in self.outbox.unsent(self.join) {
             let frame = Frame::new(self.topic.clone(), event, payload);
-            socket.send(&frame.join_ref(join.clone()).reference(reference.to_string()));
+            let frame = frame.join_ref(join.clone()).reference(reference.to_string());
+            if let Err(bytes) = socket.send_within(&frame, bytes_max) {
+                self.outbox.refuse_too_long(reference, bytes, bytes_max);
+            }
         }
     }
 

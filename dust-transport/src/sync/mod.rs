@@ -81,6 +81,9 @@ const ITEMS_MAX: usize = 1000;
 /// of several, or a precondition on a subtree, does so where the server knows the extension `batch`, and over HTTP
 /// otherwise, with what [`Http`] can do.
 ///
+/// A write that is longer than the server takes is refused as `InvalidParams` with `payload_too_large`: a frame has at most 8 MB
+/// unless the server says otherwise, and a file is a third longer there than it is.
+///
 /// While there is no connection, writes wait as [`Offline`] says. A write that was sent when a connection broke is
 /// settled by its op id: by its own event, or by sending it again where the server commits an op id once. Where it does
 /// not, and the event is not among those that were missed, the write fails with `Outcome::Unknown`.

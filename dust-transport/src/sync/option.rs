@@ -138,7 +138,8 @@ impl SyncOptions {
         self
     }
 
-    /// The same where a longer frame breaks the connection; 64 MiB by default.
+    /// The same where a longer frame of the server breaks the connection; 64 MiB by default. How long one to the server may be is
+    /// for the server to say.
     #[must_use]
     pub fn frame_bytes_max(mut self, bytes: usize) -> Self {
         self.frame_bytes_max = bytes;

@@ -235,6 +235,14 @@ impl Outbox {
         unsent
     }
 
+    /// Refuses a write of so many bytes, which the server would not take.
+    pub(super) fn refuse_too_long(&mut self, reference: u64, bytes: usize, bytes_max: usize) {
+        let Some(pending) = self.settle(reference) else { return };
+        let detail = format!("a message to the server has at most {bytes_max} bytes, and that of this write {bytes}");
+        let error = Error::new(ErrorKind::InvalidParams, "payload_too_large", detail);
+        let _ = pending.answer.send(Err(error));
+    }
+
     /// Answers the write that a reply is to.
     pub(super) fn reply(&mut self, reference: u64, reply: Reply) {
         let Some(pending) = self.settle(reference) else { return };

@@ -12,7 +12,7 @@ use super::optimistic::Line;
 use super::replica::Replica;
 use super::socket::Endpoint;
 use super::state::{ConnectionState, EndReason};
-use crate::channel::{self, JoinReply};
+use crate::channel::{self, FRAME_BYTES_MAX, JoinReply};
 use crate::error::{Error, ErrorKind};
 use crate::http::Http;
 use crate::model::{DeviceId, Event, Op, OpId, PathError, Seq};
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) op_ids: AtomicBool,
     pub(super) queries: AtomicBool,
     pub(super) index_only_records: AtomicBool,
+    /// How long a frame to the server may be.
+    pub(super) write_bytes_max: AtomicUsize,
     joined: Mutex<Option<JoinReply>>,
     /// The store of the replica, if the server has told its id.
     store_id: Mutex<Option<String>>,
@@ -91,6 +93,7 @@ impl Shared {
             op_ids: AtomicBool::new(false),
             queries: AtomicBool::new(false),
             index_only_records: AtomicBool::new(false),
+            write_bytes_max: AtomicUsize::new(FRAME_BYTES_MAX),
             joined: Mutex::new(None),
             store_id: Mutex::new(None),
             restored: AtomicUsize::new(0),
@@ -261,6 +264,8 @@ impl Shared {
     /// Keeps what the server said at a join.
     pub(super) fn set_joined(&self, joined: JoinReply) {
         self.set_extensions(&joined.extensions);
+        let write_bytes_max = joined.frame_bytes_max.unwrap_or(FRAME_BYTES_MAX);
+        self.write_bytes_max.store(write_bytes_max, Ordering::Relaxed);
         if let Some(file) = &self.file {
             file.set_joined(&joined);
         }

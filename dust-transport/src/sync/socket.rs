@@ -199,11 +199,25 @@ impl Socket {
 
     /// Hands a frame to the writer. One that cannot be sent any more is noticed by reading.
     pub(super) fn send(&self, frame: &Frame) {
-        let message = match self.codec.encode(frame) {
+        let _ = self.out.send(self.message(frame));
+    }
+
+    /// The same, unless the frame is longer than this; its length then.
+    pub(super) fn send_within(&self, frame: &Frame, bytes_max: usize) -> Result<(), usize> {
+        let message = self.message(frame);
+        let bytes = message.len();
+        if bytes > bytes_max {
+            return Err(bytes);
+        }
+        let _ = self.out.send(message);
+        Ok(())
+    }
+
+    fn message(&self, frame: &Frame) -> Message {
+        match self.codec.encode(frame) {
             Encoded::Text(text) => Message::text(text),
             Encoded::Binary(bytes) => Message::binary(bytes),
-        };
-        let _ = self.out.send(message);
+        }
     }
 
     /// The next frame; an error ends the connection.

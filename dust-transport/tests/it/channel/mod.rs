@@ -239,6 +239,7 @@ fn joins_come_back() {
         },
         extensions: vec!["batch".to_owned()],
         store_id: Some("0190-1".to_owned()),
+        frame_bytes_max: Some(1000),
     };
     assert!(reply.has("batch") && !reply.has("op_ids"));
     assert_eq!(JoinReply::from_response(&reply.to_response()).unwrap(), reply);

@@ -291,6 +291,30 @@ async fn the_limit_of_a_restored_write_begins_anew() {
 }
 
 #[tokio::test]
+async fn a_restored_write_that_is_too_long_is_refused_and_forgotten() {
+    let (server, place) = (Server::start().await, place());
+    let sync = open(&server, &place).await;
+    shut(&server);
+    offline(&sync).await;
+    let long = sync.write_optimistic(set("a", "x".repeat(1000))).await.unwrap();
+    let short = sync.write_optimistic(set("b", 1)).await.unwrap();
+    sync.close().await.unwrap();
+    drop((long, short));
+    // How much it takes is known when it is met again.
+    *server.faults.frame_bytes_max.lock().unwrap() = Some(1000);
+    reopen(&server);
+    let sync = open(&server, &place).await;
+    let all = restored(&sync).await;
+    let [a, b] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(a.result.as_ref().unwrap_err().code(), "payload_too_large");
+    assert_eq!(b.result.as_ref().unwrap().seqs, [Seq(1)]);
+    assert_eq!((value(&sync, "a").await, sync.len()), (None, 1));
+    sync.close().await.unwrap();
+    let sync = open(&server, &place).await;
+    assert!(restored(&sync).await.is_empty());
+}
+
+#[tokio::test]
 async fn leases_and_what_was_given_up_are_not_kept() {
     let (server, place) = (Server::start().await, place());
     let sync = open(&server, &place).await;

@@ -109,6 +109,8 @@ mod suite {
 
     async fn fresh() -> (WithoutFiles, Server) {
         let server = Server::start().await;
+        // The suite sends a string of ten megabytes.
+        *server.faults.frame_bytes_max.lock().unwrap() = Some(32 << 20);
         (WithoutFiles(connect(&server).await), server)
     }
 
@@ -521,6 +523,33 @@ async fn one_of_many_makes_the_value() {
         .single_flight(&path("cache/none"), SingleFlight::new(), async || Err(failed))
         .await;
     assert_eq!(refused.unwrap_err().code(), "no_rates");
+}
+
+/// A server ends the connection for what is too long; a client that sent it again would send nothing else any more.
+#[tokio::test]
+async fn a_write_that_is_too_long_is_refused_and_holds_up_no_other() {
+    for (told, long) in [(Some(1000), 1000), (None, 8_000_000)] {
+        let server = Server::start().await;
+        *server.faults.frame_bytes_max.lock().unwrap() = told;
+        let sync = connect(&server).await;
+        sync.write(set("a", 1)).await.unwrap();
+        let refuse = |refused: Error| {
+            assert_eq!(
+                (refused.kind(), refused.code(), refused.outcome()),
+                (ErrorKind::InvalidParams, "payload_too_large", Outcome::NotApplied),
+                "{refused}"
+            );
+        };
+        refuse(sync.write(set("a", "x".repeat(long))).await.unwrap_err());
+        let file = sync.put_file(&path("f"), vec![0; long], None, None).await;
+        refuse(file.unwrap_err());
+        let two = Batch::new(["b", "c"].map(|at| Op::set(path(at), "x".repeat(long / 2))));
+        let seen = sync.write_optimistic(two).await.unwrap();
+        refuse(seen.settled().await.unwrap_err());
+        sync.write(set("b", "x".repeat(long / 2))).await.unwrap();
+        assert_eq!((sync.applied(), sync.len()), (Seq(2), 2));
+        assert_eq!(*server.connections.borrow(), 1);
+    }
 }
 
 /// A server that starts again is not met by all its clients at once.

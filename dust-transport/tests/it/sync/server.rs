@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dust_transport::channel::{
-    self, BATCH, BatchReply, BatchRequest, CATCH_UP_COMPLETE, CatchUpComplete, Codec, EVENT, Encoded, Frame, HEARTBEAT,
-    JOIN, JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, SNAPSHOT, STATUS, Snapshot, StatusReply,
-    StoreAccess, WRITE, WriteReply, WriteRequest,
+    self, BATCH, BatchReply, BatchRequest, CATCH_UP_COMPLETE, CatchUpComplete, Codec, EVENT, Encoded, FRAME_BYTES_MAX,
+    Frame, HEARTBEAT, JOIN, JoinReply, JoinRequest, PUT_FILE, Permissions, Refusal, Reply, SNAPSHOT, STATUS, Snapshot,
+    StatusReply, StoreAccess, WRITE, WriteReply, WriteRequest,
 };
 use dust_transport::error::Error;
 use dust_transport::model::{Batch, DeviceId, Event, Pattern, Seq, Value};
@@ -41,6 +41,18 @@ pub(crate) struct Faults {
     pub(crate) mute: AtomicBool,
     /// Tells the leaves, and not the ops that led to them.
     pub(crate) cut_log: AtomicBool,
+    /// Tells that it takes no longer frames, and takes none.
+    pub(crate) frame_bytes_max: Mutex<Option<usize>>,
+}
+
+impl Faults {
+    fn is_too_long(&self, frame: &Frame) -> bool {
+        let bytes = match Codec::Json.encode(frame) {
+            Encoded::Text(text) => text.len(),
+            Encoded::Binary(bytes) => bytes.len(),
+        };
+        bytes > self.frame_bytes_max.lock().unwrap().unwrap_or(FRAME_BYTES_MAX)
+    }
 }
 
 /// A running server.
@@ -178,6 +190,9 @@ async fn serve(stream: TcpStream, context: Context) {
             Some(Ok(_)) => continue,
             Some(Err(_)) | None => break,
         };
+        if context.faults.is_too_long(&frame) {
+            break;
+        }
         context.seen.lock().unwrap().push(frame.clone());
         match frame.event.as_str() {
             HEARTBEAT => drop(out.send(frame.answer(&Reply::Ok(Value::map::<&str>([]))))),
@@ -187,13 +202,7 @@ async fn serve(stream: TcpStream, context: Context) {
                 }
                 feed = join(&frame, &context, &out, device.lock().unwrap().clone().unwrap());
             }
-            STATUS => {
-                let status = StatusReply {
-                    current_seq: Seq(7),
-                    ..StatusReply::default()
-                };
-                let _ = out.send(frame.answer(&Reply::Ok(status.to_response())));
-            }
+            STATUS => drop(out.send(frame.answer(&status()))),
             WRITE | BATCH | PUT_FILE => {
                 if context.faults.drop_writes.load(Ordering::Relaxed) {
                     continue;
@@ -213,6 +222,14 @@ async fn serve(stream: TcpStream, context: Context) {
         feed.abort();
     }
     writer.abort();
+}
+
+fn status() -> Reply {
+    let status = StatusReply {
+        current_seq: Seq(7),
+        ..StatusReply::default()
+    };
+    Reply::Ok(status.to_response())
 }
 
 async fn commit(frame: &Frame, model: &Model) -> Reply {
@@ -275,6 +292,7 @@ fn join(
         },
         extensions: context.extensions.clone(),
         store_id: None,
+        frame_bytes_max: *context.faults.frame_bytes_max.lock().unwrap(),
     };
     let _ = out.send(frame.answer(&Reply::Ok(reply.to_response())));
     Some(tokio::spawn(async move {
