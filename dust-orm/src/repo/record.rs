@@ -93,19 +93,16 @@ impl<S: Schema> Leaves<S> {
     }
 
     pub(super) fn load(self) -> Result<S, Error> {
-        let slug = self.slug.clone();
-        load(&slug, &self.into_fields())
+        let fields = self.into_fields();
+        codec::load(&fields).map_err(|error| {
+            let slug = fields.get(S::SLUG_INDEX).and_then(Option::as_ref).and_then(Value::str);
+            let slug = slug.unwrap_or_default();
+            Error::new(
+                ErrorKind::InvalidRecord,
+                format!("the stored {} `{slug}` does not load: {error}", S::NAME),
+            )
+        })
     }
-}
-
-/// Builds the record of a slug from its fields.
-pub(super) fn load<S: Schema>(slug: &str, fields: &[Option<Value>]) -> Result<S, Error> {
-    codec::load(fields).map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidRecord,
-            format!("the stored {} `{slug}` does not load: {error}", S::NAME),
-        )
-    })
 }
 
 /// A record as it was read: its leaves and their revisions.

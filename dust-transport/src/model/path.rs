@@ -101,6 +101,10 @@ pub(super) fn check(text: &str, bytes_max: usize, segments_max: usize) -> Result
 
 /// Appends a segment in its rendered form, without checking it.
 pub(super) fn push_segment(text: &mut String, segment: &str) {
+    if !segment.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
+        // Nearly every segment, and every record that is read has some.
+        return text.push_str(segment);
+    }
     for piece in segment.split_inclusive(['~', '/']) {
         let bare = piece.strip_suffix(['~', '/']).unwrap_or(piece);
         text.push_str(bare);
@@ -130,6 +134,9 @@ pub fn decode_segment(rendered: &str) -> Cow<'_, str> {
 impl Path {
     /// The most bytes of a rendered path.
     pub const BYTES_MAX: usize = 4096;
+
+    /// Room for most paths, so that one allocation is enough to put them together.
+    const BYTES_USUAL: usize = 64;
 
     /// The most segments of a path.
     pub const SEGMENTS_MAX: usize = 128;
@@ -168,7 +175,7 @@ impl Path {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut text = String::new();
+        let mut text = String::with_capacity(Self::BYTES_USUAL);
         for (index, segment) in segments.into_iter().enumerate() {
             let segment = segment.as_ref();
             if segment.is_empty() {

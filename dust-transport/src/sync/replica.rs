@@ -1,13 +1,14 @@
 //! The leaves of a store, kept in memory by the rules by which the server keeps its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::{PoisonError, RwLock};
 
 use crate::error::{Error, ErrorKind};
 use crate::model::{Entry, Event, OpKind, Path, PathError, Pattern, Seq, Value, ValueKind, assemble};
 use crate::transport::{Items, List, Order, Page, Scope, Select};
 
-/// For how many leaves there is room from the beginning: a record has few.
+/// How many leaves a record has at most, so that it is remembered where it was found.
 const LEAVES_FEW: usize = 16;
 
 /// One leaf.
@@ -24,11 +25,49 @@ pub(super) struct Leaf {
 pub(super) type Undo = Vec<(Path, Option<Leaf>)>;
 
 /// The leaves of a store after some op.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Replica {
     leaves: BTreeMap<Path, Leaf>,
     /// How many leaves have no revision of their own.
     inexact: usize,
+    read: Read,
+}
+
+/// What stands below the paths that were read, as long as it stands: to find a record in the tree of all leaves costs more than
+/// to decode it, since every comparison on the way down is with a path elsewhere in memory.
+///
+/// Only what is there is remembered, and a leaf only for the paths above it, so that this is bounded by the leaves themselves.
+#[derive(Debug, Default)]
+struct Read(RwLock<HashMap<Path, Box<[Entry]>>>);
+
+impl Read {
+    /// All leaves below a path, if they are remembered and no more than so many.
+    fn get(&self, path: &Path, most: usize) -> Option<Vec<Entry>> {
+        let read = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let leaves = read.get(path).filter(|leaves| leaves.len() <= most)?;
+        Some(leaves.to_vec())
+    }
+
+    /// Remembers all leaves below a path, if they are as few as those of a record.
+    fn insert(&self, path: &Path, leaves: &[Entry]) {
+        if (1..=LEAVES_FEW).contains(&leaves.len()) {
+            let mut read = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            read.insert(path.clone(), leaves.into());
+        }
+    }
+
+    /// Forgets what a leaf is part of.
+    fn forget(&mut self, leaf: &Path) {
+        let read = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if read.is_empty() {
+            return;
+        }
+        for (end, _) in leaf.as_str().match_indices('/') {
+            if let Some(above) = leaf.as_str().get(..end) {
+                read.remove(above);
+            }
+        }
+    }
 }
 
 /// A write under way, which may keep what it replaces.
@@ -41,6 +80,7 @@ struct Edit<'a> {
 impl Edit<'_> {
     fn replace(&mut self, path: Path, leaf: Option<Leaf>) {
         let replica = &mut *self.replica;
+        replica.read.forget(&path);
         replica.inexact += usize::from(leaf.as_ref().is_some_and(|leaf| !leaf.exact));
         let before = match leaf {
             Some(leaf) => replica.leaves.insert(path.clone(), leaf),
@@ -123,7 +163,11 @@ impl FromIterator<(Path, Leaf)> for Replica {
     fn from_iter<I: IntoIterator<Item = (Path, Leaf)>>(leaves: I) -> Self {
         let leaves: BTreeMap<_, _> = leaves.into_iter().collect();
         let inexact = leaves.values().filter(|leaf| !leaf.exact).count();
-        Self { leaves, inexact }
+        Self {
+            leaves,
+            inexact,
+            read: Read::default(),
+        }
     }
 }
 
@@ -259,11 +303,20 @@ impl Replica {
             return Err(Error::new(ErrorKind::InvalidParams, "invalid_params", detail));
         }
         let depth = prefixes_depth(query)?;
+        let whole = whole_below(query);
+        if let Some(leaves) = whole.and_then(|path| self.read.get(path, query.limit)) {
+            let items = Items::Entries(leaves);
+            return Ok(Page { items, next: None });
+        }
         let mut found = self.find(query, query.limit + 1);
         let more = found.len() > query.limit;
         found.truncate(query.limit);
         let next = found.last().filter(|_| more).map(|(path, _)| (*path).clone());
-        Ok(page_of(query, found, next, depth))
+        let page = page_of(query, found, next, depth);
+        if let (Some(path), Items::Entries(leaves), None) = (whole, &page.items, &page.next) {
+            self.read.insert(path, leaves);
+        }
+        Ok(page)
     }
 
     /// The leaves of a scope, at most so many.
@@ -321,6 +374,14 @@ fn entry_of((path, leaf): (&Path, &Leaf)) -> Entry {
         value: leaf.value.clone(),
         kind: leaf.kind,
         revision: leaf.revision,
+    }
+}
+
+/// Below which path a list asks for every leaf, as the read of a record does.
+fn whole_below(query: &List) -> Option<&Path> {
+    match (&query.scope, query.select, query.order, &query.after) {
+        (Scope::Below(path), Select::Entries, Order::Asc, None) => Some(path),
+        _ => None,
     }
 }
 
@@ -398,4 +459,112 @@ fn page_of(query: &List, found: Vec<(&Path, &Leaf)>, next: Option<Path>, depth: 
         }
     };
     Page { items, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::DeviceId;
+
+    const VALUES: [&str; 5] = ["1", "null", r#"{"a":1}"#, r#"{"a":{"b":2},"c":[]}"#, "{}"];
+
+    /// Paths of one to three segments, of which some are the beginning of others as texts.
+    fn paths() -> impl Strategy<Value = Path> {
+        let segment = prop_oneof![Just("a"), Just("a-b"), Just("b")];
+        vec(segment, 1..=3).prop_map(|segments| Path::new(segments).unwrap())
+    }
+
+    /// An op, and whether it is undone later.
+    fn ops() -> impl Strategy<Value = (OpKind, Path, Value, bool)> {
+        let kinds = prop_oneof![
+            Just(OpKind::Set),
+            Just(OpKind::Merge),
+            Just(OpKind::Delete),
+            Just(OpKind::Add)
+        ];
+        let values = proptest::sample::select(&VALUES[..]).prop_map(|json| Value::from_json(json).unwrap());
+        (kinds, paths(), values, any::<bool>())
+    }
+
+    fn below(replica: &Replica, path: &Path, limit: usize) -> Page {
+        let list = List::new(Scope::Below(path.clone())).limit(limit);
+        replica.list(&list, 1000).unwrap()
+    }
+
+    proptest! {
+        /// A replica that remembers what was read below every path answers as one that has just begun.
+        #[test]
+        fn what_was_read_is_remembered_as_long_as_it_stands(
+            ops in vec(ops(), 1..30),
+            read in vec(paths(), 1..8),
+            limit in 1_usize..5,
+        ) {
+            let mut replica = Replica::default();
+            let mut undos = Vec::new();
+            for (seq, (kind, path, value, is_undone)) in ops.into_iter().enumerate() {
+                let event = Event {
+                    seq: Seq(seq as u64 + 1),
+                    kind,
+                    path,
+                    value: Some(value),
+                    written: None,
+                    device: DeviceId::new("d").unwrap(),
+                    op_id: None,
+                };
+                if let Ok(undo) = replica.apply_with_undo(&event) {
+                    undos.push(undo);
+                }
+                if let Some(undo) = undos.pop().filter(|_| is_undone) {
+                    replica.undo(undo);
+                }
+                let leaves = replica.leaves().map(|(path, leaf)| (path.clone(), leaf.clone()));
+                let fresh: Replica = leaves.collect();
+                for path in &read {
+                    for limit in [limit, 1000] {
+                        prop_assert_eq!(below(&replica, path, limit), below(&fresh, path, limit));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_remembered_and_collections_are_not() {
+        let mut replica = Replica::default();
+        let leaves = |slug: &str, count: usize| {
+            let leaf = |number| {
+                let path = Path::new(["links", slug, &format!("field-{number}")]).unwrap();
+                let (value, kind) = Value::from_json("1").unwrap().as_leaf().unwrap();
+                let leaf = Leaf {
+                    value,
+                    kind,
+                    revision: Seq(1),
+                    exact: true,
+                };
+                (path, leaf)
+            };
+            (0..count).map(leaf).collect::<Vec<_>>()
+        };
+        replica.leaves.extend(
+            leaves("few", LEAVES_FEW)
+                .into_iter()
+                .chain(leaves("many", LEAVES_FEW + 1)),
+        );
+        let path = |text: &str| Path::parse(text).unwrap();
+        for at in ["links", "links/few", "links/many", "links/none"] {
+            below(&replica, &path(at), 1000);
+        }
+        let remembered = |replica: &Replica| -> Vec<String> {
+            let read = replica.read.0.read().unwrap();
+            read.keys().map(ToString::to_string).collect()
+        };
+        assert_eq!(remembered(&replica), ["links/few"]);
+        replica.read.forget(&path("links/many/field-0"));
+        assert_eq!(remembered(&replica), ["links/few"]);
+        replica.read.forget(&path("links/few/field-0/below"));
+        assert!(remembered(&replica).is_empty());
+    }
 }

@@ -16,6 +16,11 @@ pub(super) fn unquote(raw: &str) -> Option<Cow<'_, str>> {
 /// Appends a string in double quotes, with the escapes that JSON asks for.
 pub(super) fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
+    if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for run in text.split_inclusive(|c: char| c < ' ' || c == '"' || c == '\\') {
         let mut chars = run.chars();
         match chars.next_back() {
