@@ -12,14 +12,14 @@ use crate::codec::{Head, Record, Reply};
 use crate::dedup;
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, corrupt, of_commit};
-use crate::index::{Company, Indexed, Indexes, undecodable};
+use crate::index::{Company, Indexed, Indexes, undecodable, write_only};
 use crate::precondition;
 use crate::retention;
 use crate::rollback::{self, Restored};
 use crate::sequencer::{Pending, Work};
 use crate::store::{Store, stored_value};
 use crate::subscription::told;
-use crate::transaction::Closed;
+use crate::transaction::{Checked, Closed};
 
 /// What a piece of work comes to, if its group is committed.
 #[derive(Debug)]
@@ -138,7 +138,14 @@ impl<E: Engine> Store<E> {
             self.retain(transaction, limits, &mut after, before.seq, now_ms).await?;
         }
         // What is replaced in an index has been read, and another node may do the same.
-        let is_recorded = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Recorded));
+        let is_recorded = verdicts
+            .iter()
+            .zip(group)
+            .any(|(verdict, pending)| match &pending.work {
+                Work::Records(_) => matches!(verdict, Verdict::Recorded),
+                Work::Transaction(closed) => matches!(verdict, Verdict::Written { .. }) && closed.has_records(),
+                _ => false,
+            });
         if after != before || is_recorded {
             transaction.set(self.keys.head(), &after.encode());
         }
@@ -231,8 +238,10 @@ async fn evaluate_one<T: Transaction>(
             Ok(verdict)
         }
         Work::Transaction(closed) => {
-            if let Some(conflict) = closed.check(draft, &pending.device, head).await? {
-                return Ok(Verdict::Refused(conflict));
+            match closed.check(draft, &pending.device, head).await? {
+                Checked::Free => {}
+                Checked::Done => return Ok(Verdict::Repeated(Written::default())),
+                Checked::Refused(error) => return Ok(Verdict::Refused(error)),
             }
             let verdict = evaluate_batch(draft, &closed.batch, &[], &pending.device, head.seq, now_ms).await?;
             match verdict {
@@ -243,6 +252,12 @@ async fn evaluate_one<T: Transaction>(
                             return Ok(Verdict::Refused(closed.refused(error, head)));
                         }
                         maintained => maintained?,
+                    }
+                    match closed.write_records(draft, indexes).await {
+                        Err(Halt::Refused(refusal)) => {
+                            return Ok(Verdict::Refused(closed.refused(refusal.into_error(), head)));
+                        }
+                        written => written?,
                     }
                     head.seq += applied.len() as u64;
                     Ok(Verdict::Written { first, applied })
@@ -262,9 +277,7 @@ async fn evaluate_one<T: Transaction>(
             Ok(Verdict::Compacted(head.compacted))
         }
         Work::Records(changes) => {
-            for change in changes {
-                change.evaluate(draft, indexes).await?;
-            }
+            write_only(changes, &OpId::random(), draft, indexes).await?;
             Ok(Verdict::Recorded)
         }
         Work::Index(work) => Ok(Verdict::Indexed(work.evaluate(draft, indexes, company).await?)),

@@ -11,7 +11,8 @@
 //! | `(FD, "c", hash, n)` | the content of a file, piece by piece |
 //! | `(FD, "f", store_seq)` | an op id that outlives its op, [`codec::Remembered`](crate::codec::Remembered) |
 //! | `(FD, prefix, "i", index, n, v1 … vn, slug)` | an entry of an index; the prefix is a Unicode string (tuple code `02`) |
-//! | the same, and a number | a piece of the record of that entry, [`codec::Piece`](crate::codec::Piece) |
+//! | `(FD, prefix, "g")` | the id of the last write of records of the prefix that live only in their indexes |
+//! | the key of an entry, and a number | a piece of the record of that entry, [`codec::Piece`](crate::codec::Piece) |
 //! | `(FE, "indexes")` | the definitions of the indexes |
 //! | `(FE, "format")` | the version of all this, [`FORMAT`](crate::codec::FORMAT) |
 //!
@@ -97,6 +98,13 @@ impl Keyspace {
     pub(crate) fn prefix(&self) -> &[u8] {
         let start = &self.tenant.start;
         start.strip_suffix(&[0x00]).unwrap_or(start)
+    }
+
+    /// The key that changes with every write of records of a prefix that live only in their indexes.
+    pub(crate) fn stamp(&self, prefix: &str) -> Vec<u8> {
+        let mut key = self.prefix().to_vec();
+        pack_into(&(&[0xFD_u8][..], prefix, &b"g"[..]), &mut key);
+        key
     }
 
     /// Everything that a tenant can hold.
@@ -248,6 +256,7 @@ mod tests {
             "152a01fd0001650001".to_owned() + "6c696e6b732f617e316200"
         );
         assert_eq!(hex(keys.head()), "152a01fd00016800");
+        assert_eq!(hex(&keys.stamp("r/s")), "152a01fd0002722f7300016700");
         assert_eq!(hex(keys.format()), "152a01fe0001666f726d617400");
         assert_eq!(hex(&keys.record(0)), "152a01fd00016f0014");
         assert_eq!(hex(&keys.record(1)), "152a01fd00016f001501");

@@ -15,7 +15,8 @@ impl Repo {
     /// seen by others together, once it has returned `Ok`, or never.
     ///
     /// The closure gets a Repo. Whatever is called on that one belongs to the transaction: reads, streams and queries, which see
-    /// what was written before; inserts, updates with `if_match`, deletes, batches. What is called on another Repo does not.
+    /// what was written before; inserts, updates with `if_match`, deletes, batches; and the same of records that live only in their
+    /// indexes. What is called on another Repo does not.
     ///
     /// It is sent when it is awaited. At the end the store compares: if anything that the closure has read, or has found missing,
     /// is no longer so, nothing is written, and the closure runs again on the state that there is by then, after a wait of random

@@ -259,3 +259,58 @@ async fn remote_stores_have_none() {
     assert_eq!(error.kind(), ErrorKind::NotSupported);
     assert!(error.to_string().contains("batch_write"), "{error}");
 }
+
+/// An event, which lives only in its index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DustSchema)]
+#[dust(prefix = "events", write_primary = false, index(day, mapped = false))]
+struct Event {
+    slug: String,
+    day: u32,
+    count: u32,
+}
+
+fn event(slug: &str, count: u32) -> Event {
+    Event {
+        slug: slug.into(),
+        day: 1,
+        count,
+    }
+}
+
+/// Records that live only in their indexes are queried, inserted and deleted with those that are leaves, and compared.
+#[tokio::test]
+async fn records_without_leaves_are_a_part_of_it() {
+    let repo = with_accounts().await;
+    repo.ensure_indexes::<Event>().await.unwrap();
+    repo.insert_all([event("a", 1), event("b", 2)]).await.unwrap();
+    let runs = AtomicU32::new(0);
+    let sum: Result<u32, Error> = repo
+        .transaction(|tx| {
+            let (runs, repo) = (&runs, &repo);
+            async move {
+                let events = tx.query(Event::DAY.eq(1_u32)).all().await?;
+                if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                    repo.insert(event("c", 4)).await.unwrap();
+                }
+                tx.delete_records(&events).await?;
+                let sum = events.iter().map(|event| event.count).sum();
+                tx.insert(event("sum", sum)).await.unwrap();
+                tx.insert(account("c", sum.into())).await.unwrap();
+                assert_eq!(tx.query(Event::DAY.eq(1_u32)).all().await?, [event("sum", sum)]);
+                Ok(sum)
+            }
+        })
+        .await;
+    assert_eq!((sum.unwrap(), runs.into_inner()), (7, 2));
+    assert_eq!(repo.query(Event::DAY.eq(1_u32)).all().await.unwrap(), [event("sum", 7)]);
+    assert_eq!(repo.fetch::<Account>("c").await.unwrap(), account("c", 7));
+    // An error leaves nothing.
+    let failed: Result<(), Error> = repo
+        .transaction(|tx| async move {
+            tx.insert_all([event("d", 1)]).await.unwrap();
+            tx.fetch::<Account>("missing").await.map(drop)
+        })
+        .await;
+    failed.unwrap_err();
+    assert_eq!(repo.query(Event::DAY.eq(1_u32)).all().await.unwrap(), [event("sum", 7)]);
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dust_layer::{Engine, Isolation, Transaction};
 use dust_transport::error::{Error, ErrorKind};
-use dust_transport::model::DeviceId;
+use dust_transport::model::{DeviceId, OpId};
 use dust_transport::query::{IndexDefinition, IndexState, IndexStatus};
 
 use super::definition::{INDEXES_MAX, Index, Indexes, Progress};
@@ -136,6 +136,11 @@ impl IndexWork {
                 };
                 indexes.check_forgetting(index, Some(definition))?;
                 draft.clear_range(entry::range(&index.base));
+                if index.definition.is_index_only() {
+                    // Perhaps the records are gone with it.
+                    let stamp = draft.keys().stamp(definition.prefix().as_str());
+                    draft.set(stamp, OpId::random().as_str().as_bytes().to_vec())?;
+                }
                 all.retain(|index| !index.definition.is_same(definition));
             }
         }

@@ -219,6 +219,12 @@ impl Indexes {
         self.all.iter().find(|index| index.definition.is_same(definition))
     }
 
+    /// The prefix of the records that a query of this index reads, if they live only in their indexes.
+    pub(crate) fn only_prefix(&self, definition: &IndexDefinition) -> Option<&Path> {
+        let index = self.find(definition)?;
+        index.definition.is_index_only().then(|| index.definition.prefix())
+    }
+
     /// How each of them stands.
     pub(crate) fn status(&self) -> Vec<IndexStatus> {
         self.all.iter().map(Index::status).collect()

@@ -20,5 +20,5 @@ mod verify;
 
 pub(crate) use build::{Company, IndexWork, Indexed};
 pub(crate) use definition::{Cache, Indexes, undecodable};
-pub(crate) use only::OnlyWork;
+pub(crate) use only::{OnlyWork, write as write_only};
 pub use verify::IndexReport;

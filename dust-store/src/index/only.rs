@@ -4,12 +4,12 @@
 //! put or deleted, whatever has its place in one of them is taken out of all. So another index cannot be built where two
 //! records would be one in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dust_layer::{Direction, Engine, Transaction};
 use dust_transport::error::Error;
-use dust_transport::model::{DeviceId, Path, Value, ValueKind};
+use dust_transport::model::{DeviceId, OpId, Path, Value, ValueKind};
 use dust_transport::query::{IndexDefinition, RecordAction, RecordChange};
 
 use super::definition::{Index, Indexes, Progress};
@@ -22,6 +22,7 @@ use crate::codec::{Covered, Leaf};
 use crate::draft::{Draft, PAGE_PAIRS};
 use crate::error::{Halt, Refusal, corrupt};
 use crate::history::pause;
+use crate::keyspace::Keyspace;
 use crate::sequencer::{self, Work};
 use crate::store::{Store, stored_json};
 
@@ -68,6 +69,20 @@ impl OnlyWork {
         })
     }
 
+    /// Makes the changes of one call, of which there are at least one and at most `changes_max`.
+    pub(crate) fn all(changes: &[RecordChange], changes_max: usize) -> Result<Vec<Self>, Refusal> {
+        if !(1..=changes_max).contains(&changes.len()) {
+            let detail = format!("1 to {changes_max} records are written at once");
+            return Err(Refusal::invalid("invalid_params", detail));
+        }
+        changes.iter().map(Self::new).collect()
+    }
+
+    /// The key of the stamp that it moves.
+    pub(crate) fn stamp(&self, keys: &Keyspace) -> Vec<u8> {
+        keys.stamp(self.prefix.as_str())
+    }
+
     /// Does it in a draft.
     pub(crate) async fn evaluate<T: Transaction>(
         &self,
@@ -97,6 +112,23 @@ impl OnlyWork {
         }
         Ok(indexes.note_pieces(draft)?)
     }
+}
+
+/// Does all of them in a draft that is to be committed, and says under which id: who has read the records of the prefix is in conflict.
+pub(crate) async fn write<T: Transaction>(
+    works: &[OnlyWork],
+    id: &OpId,
+    draft: &mut Draft<'_, T>,
+    indexes: &Indexes,
+) -> Result<(), Halt> {
+    for work in works {
+        work.evaluate(draft, indexes).await?;
+    }
+    let stamps: BTreeSet<_> = works.iter().map(|work| work.stamp(draft.keys())).collect();
+    for stamp in stamps {
+        draft.set(stamp, id.as_str().as_bytes().to_vec())?;
+    }
+    Ok(())
 }
 
 /// A leaf that no op has written.
@@ -285,13 +317,7 @@ impl<E: Engine> Store<E> {
         device: &DeviceId,
         changes: Vec<RecordChange>,
     ) -> Result<(), Error> {
-        let changes_max = self.options.batch_ops_max;
-        if !(1..=changes_max).contains(&changes.len()) {
-            let detail = format!("1 to {changes_max} records are written at once");
-            return Err(Refusal::invalid("invalid_params", detail).into_error());
-        }
-        let work = changes.iter().map(OnlyWork::new).collect::<Result<_, _>>();
-        let work = Work::Records(work.map_err(Refusal::into_error)?);
-        sequencer::run(self, device, work).await.map(drop)
+        let works = OnlyWork::all(&changes, self.options.batch_ops_max).map_err(Refusal::into_error)?;
+        sequencer::run(self, device, Work::Records(works)).await.map(drop)
     }
 }

@@ -1,17 +1,20 @@
 //! The commit of a transaction: one piece of work of the sequencer, which compares and writes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dust_layer::{Engine, Transaction};
+use dust_layer::{Engine, Isolation, Transaction};
 use dust_transport::error::{Error, ErrorKind, Outcome};
 use dust_transport::model::{Batch, DeviceId, OpId};
 use dust_transport::transport::{TRANSACTION_CONFLICT, Written};
 
 use super::ReadSet;
+use super::read_set::Stamps;
 use crate::codec::{Head, Record};
 use crate::dedup;
 use crate::draft::{Draft, read};
-use crate::error::{Halt, Refusal};
+use crate::error::{Halt, Refusal, corrupt, of_read};
+use crate::index::{Indexes, OnlyWork, write_only};
 use crate::keyspace::Keyspace;
 use crate::page;
 use crate::sequencer::{self, Work};
@@ -25,6 +28,10 @@ const SETTLING_ATTEMPTS_MAX: u32 = 5;
 pub(crate) struct Closed {
     /// What it has written, without preconditions: they have been checked, and count as reads.
     pub(crate) batch: Batch,
+    /// The records without leaves that it has written.
+    records: Arc<[OnlyWork]>,
+    /// The stamps of their prefixes before the first attempt, once there is another one.
+    before: Option<Arc<Stamps>>,
     reads: Arc<ReadSet>,
     /// The state that was read is that after this op.
     begun: u64,
@@ -32,16 +39,33 @@ pub(crate) struct Closed {
     since: u64,
 }
 
+/// Whether a transaction can be committed.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// It can; or has been, which its ops will tell.
+    Free,
+    /// It has been.
+    Done,
+    /// It cannot.
+    Refused(Error),
+}
+
 impl Closed {
-    /// The conflict that the ops since make, unless there is none or the transaction has been committed already.
+    /// Compares what was read with what has been written since.
     pub(crate) async fn check<T: Transaction>(
         &self,
         draft: &Draft<'_, T>,
         device: &DeviceId,
         head: &Head,
-    ) -> Result<Option<Error>, Halt> {
+    ) -> Result<Checked, Halt> {
+        if self.batch.ops.is_empty()
+            && let Some(before) = &self.before
+            && let Some(checked) = self.settle(draft.transaction(), before).await?
+        {
+            return Ok(checked);
+        }
         if !self.is_touched(draft.transaction(), draft.keys(), head).await? {
-            return Ok(None);
+            return Ok(Checked::Free);
         }
         // Its own ops touch what it has read.
         if let Some(id) = self.batch.id.as_ref().filter(|_| dedup::is_covered(device))
@@ -50,13 +74,56 @@ impl Closed {
                 .await?
                 .is_some()
         {
-            return Ok(None);
+            return Ok(Checked::Free);
         }
-        Ok(Some(conflict()))
+        Ok(Checked::Refused(conflict()))
     }
 
-    /// Whether any op of the log, up to the head, may have changed what was read.
+    /// What became of an attempt without ops, of which no op id tells; `None` if nothing.
+    async fn settle<T: Transaction>(&self, transaction: &T, before: &Stamps) -> Result<Option<Checked>, Halt> {
+        let id = self.batch.id.as_ref().map(|id| id.as_str().as_bytes());
+        let mut is_overwritten = false;
+        for (key, before) in before {
+            let found = transaction.get(key, Isolation::Snapshot).await?;
+            if found.is_some() && found.as_deref() == id {
+                return Ok(Some(Checked::Done));
+            }
+            is_overwritten |= found != *before;
+        }
+        let unsettled = || {
+            Error::new(
+                ErrorKind::Storage,
+                "storage",
+                "others have written the same records since",
+            )
+        };
+        Ok(is_overwritten.then(|| Checked::Refused(unsettled().with_outcome(Outcome::Unknown))))
+    }
+
+    /// Whether it writes records without leaves.
+    pub(crate) fn has_records(&self) -> bool {
+        !self.records.is_empty()
+    }
+
+    /// Writes the records without leaves.
+    pub(crate) async fn write_records<T: Transaction>(
+        &self,
+        draft: &mut Draft<'_, T>,
+        indexes: &Indexes,
+    ) -> Result<(), Halt> {
+        match &self.batch.id {
+            Some(id) => write_only(&self.records, id, draft, indexes).await,
+            None => Err(Refusal::from(corrupt("a transaction has no op id")).into()),
+        }
+    }
+
+    /// Whether any write of records without leaves, or op of the log up to the head, may have changed what was read.
     async fn is_touched<T: Transaction>(&self, transaction: &T, keys: &Keyspace, head: &Head) -> Result<bool, Halt> {
+        for (key, seen) in self.reads.stamps() {
+            if transaction.get(key, Isolation::Snapshot).await? != *seen {
+                return Ok(true);
+            }
+        }
         if head.seq <= self.since {
             return Ok(false);
         }
@@ -104,12 +171,15 @@ impl<E: Engine> Store<E> {
         self: &Arc<Self>,
         device: &DeviceId,
         mut batch: Batch,
+        records: Vec<OnlyWork>,
         begun: u64,
         reads: ReadSet,
     ) -> Result<Written, Error> {
         batch.id = Some(OpId::random());
         let mut closed = Closed {
             batch,
+            records: records.into(),
+            before: None,
             reads: Arc::new(reads),
             begun,
             since: begun,
@@ -123,6 +193,13 @@ impl<E: Engine> Store<E> {
             // The sequencer reads again, and tells.
             Err(_) => {}
         }
+        let keys: BTreeSet<_> = closed.records.iter().map(|record| record.stamp(&self.keys)).collect();
+        let mut before = Stamps::new();
+        for key in keys {
+            let stamp = transaction.get(&key, Isolation::Snapshot).await.map_err(of_read)?;
+            before.insert(key, stamp);
+        }
+        let before = Arc::new(before);
         drop(transaction);
         let mut attempt = 1;
         let mut unknown = None;
@@ -137,7 +214,10 @@ impl<E: Engine> Store<E> {
                 Err(error) => error,
             };
             let is_unknown = error.outcome() == Outcome::Unknown;
-            if is_unknown && attempt <= SETTLING_ATTEMPTS_MAX && dedup::is_covered(device) {
+            // By its op id, or by the stamps where it has no ops.
+            let is_told = dedup::is_covered(device) || closed.batch.ops.is_empty();
+            if is_unknown && attempt <= SETTLING_ATTEMPTS_MAX && is_told {
+                closed.before = Some(Arc::clone(&before));
                 unknown = Some(error);
                 self.engine.pause(attempt).await;
                 attempt += 1;

@@ -12,21 +12,21 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dust_layer::{Engine, Isolation};
+use dust_layer::{Engine, Isolation, Transaction as _};
 use dust_transport::error::{Error, ErrorKind};
 use dust_transport::model::{Action, Batch, DeviceId, Entry, Op, Path, Precondition, ValueKind};
-use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage};
+use dust_transport::query::{IndexDefinition, IndexQuery, IndexStatus, QueryPage, RecordChange};
 use dust_transport::transport::{Capabilities, EventStream, List, Page, Subscribe, Transaction, Transport, Written};
 use futures_core::future::BoxFuture;
 use tokio::sync::RwLock;
 
-pub(crate) use commit::Closed;
+pub(crate) use commit::{Checked, Closed};
 pub(crate) use read_set::ReadSet;
 
 use crate::draft::Draft;
 use crate::error::{Halt, Refusal, of_read};
 use crate::group::{Verdict, evaluate_batch, written};
-use crate::index::Indexes;
+use crate::index::{Indexes, OnlyWork};
 use crate::store::Store;
 
 /// A transaction of a store.
@@ -50,6 +50,8 @@ pub(crate) struct Overlay<E: Engine> {
 struct Overwritten {
     /// Without their preconditions, which have been checked.
     ops: Vec<Op>,
+    /// Records without leaves.
+    records: Vec<OnlyWork>,
     /// Whether they have put an entry of an index in pieces.
     has_pieces: bool,
 }
@@ -139,11 +141,7 @@ impl<E: Engine> Overlay<E> {
         }
         let mut written = self.written.write().await;
         self.check_open()?;
-        let ops_max = self.store.options.transaction_ops_max;
-        if written.ops.len() + batch.ops.len() > ops_max {
-            let detail = format!("a transaction has at most {ops_max} ops");
-            return Err(Refusal::invalid("transaction_too_large", detail).into_error());
-        }
+        self.check_room(&written, batch.ops.len())?;
         self.count_preconditions(&batch);
         let outcome = self.apply(&batch, &mut written).await;
         match outcome {
@@ -170,12 +168,53 @@ impl<E: Engine> Overlay<E> {
         }
     }
 
+    fn check_room(&self, written: &Overwritten, more: usize) -> Result<(), Error> {
+        let ops_max = self.store.options.transaction_ops_max;
+        if written.ops.len() + written.records.len() + more > ops_max {
+            let detail = format!("a transaction has at most {ops_max} ops");
+            return Err(Refusal::invalid("transaction_too_large", detail).into_error());
+        }
+        Ok(())
+    }
+
+    /// Writes records that live only in their indexes over the state.
+    async fn put_records(&self, changes: Vec<RecordChange>) -> Result<(), Error> {
+        let works = OnlyWork::all(&changes, self.store.options.batch_ops_max).map_err(Refusal::into_error)?;
+        let mut written = self.written.write().await;
+        self.check_open()?;
+        self.check_room(&written, works.len())?;
+        let mut draft = Draft::new(&self.transaction, &self.store.keys, self.store.engine.limits());
+        draft.has_pieces = self.indexes.has_pieces || written.has_pieces;
+        for work in &works {
+            let evaluated = work.evaluate(&mut draft, &self.indexes).await;
+            evaluated.map_err(of_halt).inspect_err(|error| self.note(error))?;
+        }
+        written.has_pieces |= draft.has_pieces;
+        draft.flush();
+        written.records.extend(works);
+        Ok(())
+    }
+
+    /// Reads a page of a query, and what changes with the records if no leaf does.
+    async fn find(&self, query: &IndexQuery) -> Result<QueryPage, Error> {
+        let Some(prefix) = self.indexes.only_prefix(&query.index) else {
+            let found = self.read(self.store.query(&self.transaction, query)).await?;
+            self.count_in(|reads| reads.add_subtree(&self.store.keys, query.index.prefix().as_str()));
+            return Ok(found);
+        };
+        let key = self.store.keys.stamp(prefix.as_str());
+        // Own writes do not move it before the commit.
+        let reading = async {
+            let stamp = self.transaction.get(&key, Isolation::Snapshot).await.map_err(of_read)?;
+            Ok((stamp, self.store.query(&self.transaction, query).await?))
+        };
+        let (stamp, found) = self.read(reading).await?;
+        self.count_in(|reads| reads.add_stamp(key, stamp));
+        Ok(found)
+    }
+
     async fn apply(&self, batch: &Batch, before: &mut Overwritten) -> Result<Written, Error> {
         let seq_before = self.since + before.ops.len() as u64;
-        let of_halt = |halt| match halt {
-            Halt::Refused(refusal) => refusal.into_error(),
-            Halt::Engine(error) => of_read(error),
-        };
         let limits = self.store.engine.limits();
         let now_ms = self.store.options.clock.now_ms();
         let mut draft = Draft::new(&self.transaction, &self.store.keys, limits);
@@ -215,6 +254,13 @@ impl<E: Engine> Overlay<E> {
     }
 }
 
+fn of_halt(halt: Halt) -> Error {
+    match halt {
+        Halt::Refused(refusal) => refusal.into_error(),
+        Halt::Engine(error) => of_read(error),
+    }
+}
+
 /// Why an op makes no sense in a transaction.
 fn senseless(op: &Op) -> Option<&'static str> {
     match &op.action {
@@ -248,6 +294,7 @@ impl<E: Engine> Transport for Overlay<E> {
             .with_leases(false)
             .with_op_ids(false)
             .with_queries(true)
+            .with_index_only_records(true)
             .with_batch_ops_max(options.batch_ops_max)
             .with_page_leaves_max(options.page_leaves_max)
     }
@@ -308,11 +355,11 @@ impl<E: Engine> Transport for Overlay<E> {
     }
 
     fn query<'a>(&'a self, query: &'a IndexQuery) -> BoxFuture<'a, Result<QueryPage, Error>> {
-        Box::pin(async move {
-            let found = self.read(self.store.query(&self.transaction, query)).await?;
-            self.count_in(|reads| reads.add_subtree(&self.store.keys, query.index.prefix().as_str()));
-            Ok(found)
-        })
+        Box::pin(self.find(query))
+    }
+
+    fn write_records(&self, changes: Vec<RecordChange>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.put_records(changes))
     }
 
     fn transaction(&self, _: u32) -> BoxFuture<'_, Result<Arc<dyn Transaction>, Error>> {
@@ -329,14 +376,14 @@ impl<E: Engine> Transaction for Overlay<E> {
             if self.is_outdated() {
                 return Err(commit::conflict());
             }
-            let ops = std::mem::take(&mut written.ops);
-            if ops.is_empty() {
+            let Overwritten { ops, records, .. } = std::mem::take(&mut *written);
+            if ops.is_empty() && records.is_empty() {
                 return Ok(Written::default());
             }
             let mut reads = ReadSet::default();
             self.count_in(|counted| std::mem::swap(counted, &mut reads));
             self.store
-                .commit(&self.device, Batch::new(ops), self.since, reads)
+                .commit(&self.device, Batch::new(ops), records, self.since, reads)
                 .await
         })
     }

@@ -1,13 +1,20 @@
-//! What a transaction has read, as ranges of the keys of leaves.
+//! What a transaction has read: ranges of the keys of leaves, and of records without leaves whose prefixes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::keyspace::Keyspace;
 
-/// Ranges of keys, apart from one another: the end of each by its begin.
+/// What has been read.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ReadSet(BTreeMap<Vec<u8>, Vec<u8>>);
+pub(crate) struct ReadSet {
+    /// Ranges of keys, apart from one another: the end of each by its begin.
+    ranges: BTreeMap<Vec<u8>, Vec<u8>>,
+    stamps: Stamps,
+}
+
+/// What was found at the keys that change with every write of records that live only in their indexes.
+pub(crate) type Stamps = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl ReadSet {
     /// Adds what was read, and what was found missing.
@@ -17,16 +24,16 @@ impl ReadSet {
             return;
         }
         // From the last to the first of those that it meets.
-        while let Some((begin, other)) = self.0.range(..=end.clone()).next_back() {
+        while let Some((begin, other)) = self.ranges.range(..=end.clone()).next_back() {
             if *other < start {
                 break;
             }
             let (begin, other) = (begin.clone(), other.clone());
-            self.0.remove(&begin);
+            self.ranges.remove(&begin);
             start = start.min(begin);
             end = end.max(other);
         }
-        self.0.insert(start, end);
+        self.ranges.insert(start, end);
     }
 
     /// Adds the leaf exactly at a path.
@@ -40,8 +47,17 @@ impl ReadSet {
         self.add(keys.below(rendered));
     }
 
+    /// Adds the records of a prefix that live only in their indexes, by the key that changes with them.
+    pub(crate) fn add_stamp(&mut self, key: Vec<u8>, stamp: Option<Vec<u8>>) {
+        self.stamps.insert(key, stamp);
+    }
+
+    pub(crate) fn stamps(&self) -> &Stamps {
+        &self.stamps
+    }
+
     fn meets(&self, range: &Range<Vec<u8>>) -> bool {
-        let last = self.0.range(..range.end.clone()).next_back();
+        let last = self.ranges.range(..range.end.clone()).next_back();
         last.is_some_and(|(_, end)| *end > range.start)
     }
 
@@ -92,12 +108,12 @@ mod tests {
         for (start, end) in [(1, 3), (7, 9), (4, 6), (3, 4), (5, 8), (20, 20)] {
             reads.add(range(start, end));
         }
-        assert_eq!(reads.0.into_iter().collect::<Vec<_>>(), [(vec![1], vec![9])]);
+        assert_eq!(reads.ranges.into_iter().collect::<Vec<_>>(), [(vec![1], vec![9])]);
         let mut reads = ReadSet::default();
         reads.add(range(1, 9));
         reads.add(range(2, 3));
         reads.add(range(11, 12));
         assert!(reads.meets(&range(8, 10)) && !reads.meets(&range(9, 11)) && reads.meets(&range(0, 200)));
-        assert_eq!(reads.0.len(), 2);
+        assert_eq!(reads.ranges.len(), 2);
     }
 }

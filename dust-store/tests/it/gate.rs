@@ -79,6 +79,13 @@ impl Gated {
     }
 }
 
+impl Gated {
+    /// The same, without gates.
+    pub(crate) fn memory(&self) -> Memory {
+        self.memory.clone()
+    }
+}
+
 impl Engine for Gated {
     type Transaction = GatedTransaction;
 

@@ -6,8 +6,8 @@ use std::task::{Context, Waker};
 use dust_layer::Memory;
 use dust_store::{Database, Embedded, Options};
 use dust_transport::error::{Error, ErrorKind, Outcome};
-use dust_transport::model::{Batch, DeviceId, Op, Seq};
-use dust_transport::query::{IndexDefinition, IndexQuery, IndexState};
+use dust_transport::model::{Batch, DeviceId, Op, Seq, Value};
+use dust_transport::query::{IndexDefinition, IndexQuery, IndexState, RecordChange};
 use dust_transport::suite;
 use dust_transport::transport::{List, TRANSACTION_CONFLICT, Transaction, Transport};
 use futures_util::future::join_all;
@@ -37,12 +37,13 @@ async fn shown(store: &Embedded) -> Vec<String> {
     all.iter().map(|leaf| format!("{}={}", leaf.path, leaf.value)).collect()
 }
 
-/// Every promise of reads and writes holds in a transaction, too. Those of op ids and of the making of indexes do not apply.
+/// Every promise of reads and writes holds in a transaction, too. Those of op ids and of the making of indexes do not apply; what
+/// needs an index is asked by the promises of transactions.
 #[test]
 fn transaction_is_a_transport() {
     let asked = suite::all()
         .into_iter()
-        .filter(|(name, _)| !name.starts_with("query::"));
+        .filter(|(name, _)| !name.starts_with("query::") && !name.starts_with("record::"));
     for (name, promise) in asked {
         println!("{name}");
         let fresh = async || (InTransaction(begin(&Embedded::memory()).await), ());
@@ -241,6 +242,125 @@ async fn counters_sum_exactly_on_two_nodes() {
     let memory = Memory::new();
     let store = async || Database::on(memory.clone()).store("acme/site").await.unwrap();
     sixteen(&[store().await, store().await], 10).await;
+}
+
+fn counts() -> IndexDefinition {
+    IndexDefinition::new(path("counts"), [path("k")]).unwrap().index_only()
+}
+
+/// A count that lives only in its index.
+async fn counted(store: &dyn Transport) -> i64 {
+    let found = store.query(&IndexQuery::new(counts())).await.unwrap().records;
+    assert!(found.len() <= 1, "{found:?}");
+    let count = found.first().and_then(|record| record.entries.last());
+    count.map_or(0, |entry| entry.value.to().unwrap())
+}
+
+fn count(n: i64) -> Vec<RecordChange> {
+    vec![RecordChange::put(
+        path("counts/one"),
+        Value::map([("k", 1.into()), ("n", Value::from(n))]),
+    )]
+}
+
+/// Counts up a record without leaves, and every other time a leaf with it.
+async fn count_up_records(store: &Embedded, times: u32) {
+    for time in 0..times {
+        for attempt in 0.. {
+            let transaction = store.transaction(attempt).await.unwrap();
+            let seen = counted(&*transaction).await;
+            transaction.write_records(count(seen + 1)).await.unwrap();
+            assert_eq!(counted(&*transaction).await, seen + 1);
+            if time % 2 == 0 {
+                transaction.write(Op::increment(path("n"), 1).into()).await.unwrap();
+            }
+            match transaction.commit().await {
+                Ok(_) => break,
+                Err(error) => assert!(is_conflict(&error), "{error:?}"),
+            }
+        }
+    }
+}
+
+/// No update of a record without leaves is lost, in one node and in two, and leaves are written with it or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_without_leaves_are_counted_exactly() {
+    for nodes in [1, 2] {
+        let memory = Memory::new();
+        let mut stores = Vec::new();
+        for _ in 0..nodes {
+            stores.push(Database::on(memory.clone()).store("acme/site").await.unwrap());
+        }
+        while stores[0].ensure_index(&counts()).await.unwrap().state != IndexState::Readable {}
+        let tasks = (0..8).map(|task: usize| {
+            let store = stores[task % stores.len()].clone();
+            tokio::spawn(async move { count_up_records(&store, 10).await })
+        });
+        for done in join_all(tasks).await {
+            done.unwrap();
+        }
+        assert_eq!((counted(&stores[0]).await, number(&stores[0], "n").await), (80, 40));
+        assert_eq!(stores[0].head().await.unwrap(), Seq(40));
+    }
+}
+
+/// A commit of records without leaves takes no number, and still is found out about, with a leaf and without.
+#[tokio::test]
+async fn unknown_commit_of_records_is_settled_once() {
+    for (with_leaf, lost) in [
+        (false, vec![Lost::Applied]),
+        (false, vec![Lost::NotApplied]),
+        (false, vec![Lost::NotApplied, Lost::NotApplied, Lost::Applied]),
+        (true, vec![Lost::Applied]),
+        (true, vec![Lost::NotApplied, Lost::Applied]),
+    ] {
+        let (engine, gates) = Gated::new();
+        let store = Database::on(engine).store("acme/site").await.unwrap();
+        while store.ensure_index(&counts()).await.unwrap().state != IndexState::Readable {}
+        store.write_records(count(1)).await.unwrap();
+        let transaction = begin(&store).await;
+        let seen = counted(&*transaction).await;
+        transaction.write_records(count(seen + 1)).await.unwrap();
+        if with_leaf {
+            transaction.write(Op::increment(path("n"), 1).into()).await.unwrap();
+        }
+        gates.lose(lost.iter().copied());
+        let written = transaction.commit().await.unwrap();
+        let seqs: &[Seq] = if with_leaf { &[Seq(1)] } else { &[] };
+        assert_eq!((&*written.seqs, written.deduplicated), (seqs, false), "{lost:?}");
+        assert_eq!((counted(&store).await, gates.to_lose()), (2, 0), "{lost:?}");
+        assert_eq!(number(&store, "n").await, i64::from(with_leaf));
+    }
+    // Where no answer tells, the error says so.
+    let (engine, gates) = Gated::new();
+    let store = Database::on(engine).store("acme/site").await.unwrap();
+    while store.ensure_index(&counts()).await.unwrap().state != IndexState::Readable {}
+    let transaction = begin(&store).await;
+    transaction.write_records(count(1)).await.unwrap();
+    gates.lose([Lost::NotApplied; 6]);
+    assert_eq!(transaction.commit().await.unwrap_err().outcome(), Outcome::Unknown);
+    assert_eq!((gates.to_lose(), counted(&store).await), (0, 0));
+}
+
+/// What another node has written since the answer was lost is not overwritten by a second attempt.
+#[tokio::test]
+async fn unknown_commit_of_records_is_not_done_over_those_of_others() {
+    let (engine, gates) = Gated::new();
+    let other = Database::on(engine.memory()).store("acme/site").await.unwrap();
+    let store = Database::on(engine).store("acme/site").await.unwrap();
+    while other.ensure_index(&counts()).await.unwrap().state != IndexState::Readable {}
+    let transaction = begin(&store).await;
+    transaction.write_records(count(1)).await.unwrap();
+    gates.before.close();
+    let mut commit = transaction.commit();
+    let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    other.write_records(count(7)).await.unwrap();
+    gates.lose([Lost::NotApplied]);
+    gates.before.open();
+    let error = commit.await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Storage, Outcome::Unknown));
+    assert_eq!((gates.to_lose(), counted(&other).await), (0, 7));
 }
 
 /// A log that no longer says what happened since counts as if everything had.

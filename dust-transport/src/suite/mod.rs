@@ -224,6 +224,8 @@ macro_rules! __transport_promises {
             transaction::preconditions_are_reads,
             transaction::commit_is_one_batch,
             transaction::ended_transaction_is_closed,
+            transaction::records_without_leaves_take_part,
+            transaction::queried_records_without_leaves_are_compared,
             transaction::what_makes_no_sense_is_refused,
             transaction::unsupported_transactions_are_refused,
         }

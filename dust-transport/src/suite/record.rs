@@ -8,16 +8,16 @@ use crate::model::Seq;
 use crate::query::{FoundRecord, IndexDefinition, IndexQuery, RecordChange};
 use crate::transport::{Order, Transport};
 
-fn put(at: &str, value: &str) -> RecordChange {
+pub(super) fn put(at: &str, value: &str) -> RecordChange {
     RecordChange::put(path(at), json(value))
 }
 
 impl Probe<'_> {
-    fn has_records(self) -> bool {
+    pub(super) fn has_records(self) -> bool {
         self.0.capabilities().index_only_records
     }
 
-    async fn only(self, prefix: &str, fields: &[&str]) -> IndexDefinition {
+    pub(super) async fn only(self, prefix: &str, fields: &[&str]) -> IndexDefinition {
         self.build(index(prefix, fields).index_only()).await
     }
 
@@ -25,12 +25,12 @@ impl Probe<'_> {
         within("write_records", self.0.write_records(changes.into_iter().collect())).await
     }
 
-    async fn records(self, changes: impl IntoIterator<Item = RecordChange>) {
+    pub(super) async fn records(self, changes: impl IntoIterator<Item = RecordChange>) {
         let written = self.try_records(changes).await;
         written.unwrap_or_else(|error| panic!("the records: {error:?}"));
     }
 
-    async fn refused_records(self, changes: impl IntoIterator<Item = RecordChange>, code: &str) {
+    pub(super) async fn refused_records(self, changes: impl IntoIterator<Item = RecordChange>, code: &str) {
         match self.try_records(changes).await {
             Ok(()) => panic!("the records must be refused as `{code}`"),
             Err(error) => assert_eq!((error.kind(), error.code()), (InvalidParams, code), "{error:?}"),

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::probe::{Probe, delete, json, path, pattern, set, within};
+use super::record::put;
 use crate::error::ErrorKind::{Closed, Conflict, InvalidParams, NotSupported};
 use crate::error::{Error, Outcome};
 use crate::model::{Batch, Op, OpId, Precondition, Seq};
-use crate::query::{IndexDefinition, IndexQuery, IndexState};
+use crate::query::{IndexDefinition, IndexQuery, IndexState, RecordChange};
 use crate::transport::{List, Order, Subscribe, TRANSACTION_CONFLICT, Transaction, Transport, Written};
 
 /// A transaction under test; what it does is asked of it as of a store.
@@ -355,6 +356,100 @@ pub async fn ended_transaction_is_closed(transport: &dyn Transport) {
         assert_eq!(begun.try_commit().await.err().map(|error| error.kind()), Some(Closed));
     }
     store.assert_value("a", "1").await;
+}
+
+/// Records that live only in their indexes are read as of one state, with what the transaction has written, and are there
+/// with its leaves, or not at all.
+pub async fn records_without_leaves_take_part(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if !(store.transacts() && store.has_records()) {
+        return;
+    }
+    let by_day = store.only("events", &["day"]).await;
+    let by_n = store.only("events", &["n"]).await;
+    let event = |n: u32| put(&format!("events/{n}"), &format!(r#"{{"day":1,"n":{n}}}"#));
+    let gone = |n: u32| RecordChange::delete(event(n).path, event(n).value);
+    let all = || IndexQuery::new(by_day.clone()).limit(2);
+    store.records([event(1), event(2)]).await;
+    let begun = store.begin().await;
+    let seen = begun.probe();
+    store.records([event(3)]).await;
+    seen.records([event(4), gone(1)]).await;
+    assert_eq!(seen.slugs(all()).await, ["2", "4"]);
+    assert_eq!(seen.slugs(all().order(Order::Desc)).await, ["4", "2"]);
+    seen.set("a", "1").await;
+    assert_eq!(store.slugs(all()).await, ["1", "2", "3"]);
+    begun.conflict("a record that was not there").await;
+    store.assert_absent("a").await;
+    assert_eq!(store.slugs(all()).await, ["1", "2", "3"]);
+
+    let begun = store.begin().await;
+    let seen = begun.probe();
+    assert_eq!(seen.slugs(all()).await, ["1", "2", "3"]);
+    seen.records([gone(1)]).await;
+    seen.set("a", "1").await;
+    seen.records([event(4), put("events/2", r#"{"day":1,"n":7}"#)]).await;
+    seen.refused_records([put("others/1", r#"{"day":1}"#)], "no_index")
+        .await;
+    assert_eq!(begun.commit().await.seqs, [Seq(1)]);
+    for index in [&by_day, &by_n] {
+        let mut slugs = store.slugs(IndexQuery::new(index.clone())).await;
+        slugs.sort();
+        assert_eq!(slugs, ["2", "3", "4"], "{index}");
+    }
+    // They take no number, whoever writes them.
+    let begun = store.begin().await;
+    begun.probe().records([gone(3)]).await;
+    store.records([gone(4)]).await;
+    assert_eq!(begun.commit().await, Written::default());
+    assert_eq!(store.slugs(all()).await, ["2"]);
+    assert_eq!(store.set("a", "2").await, Seq(2));
+}
+
+/// Whatever is written to the records of a prefix is a conflict for who has queried them; what is written elsewhere is none.
+pub async fn queried_records_without_leaves_are_compared(transport: &dyn Transport) {
+    let store = Probe(transport);
+    if !(store.transacts() && store.has_records()) {
+        return;
+    }
+    let by_day = store.only("events", &["day"]).await;
+    store.only("others", &["day"]).await;
+    let event = |n: u32| put(&format!("events/{n}"), r#"{"day":1}"#);
+    let all = || IndexQuery::new(by_day.clone());
+    store.records([event(1)]).await;
+    for touch in [event(2), event(1), RecordChange::delete(event(1).path, event(1).value)] {
+        let (leaf, record) = (store.begin().await, store.begin().await);
+        for begun in [&leaf, &record] {
+            drop(begun.probe().slugs(all()).await);
+        }
+        leaf.probe().set("a", "1").await;
+        record.probe().records([event(9)]).await;
+        let why = format!("{touch:?}");
+        store.records([touch]).await;
+        leaf.conflict(&why).await;
+        record.conflict(&why).await;
+        store.assert_absent("a").await;
+    }
+    // Another prefix, leaves at the same place, an aborted transaction; and one that has not looked.
+    let (begun, blind, aborted) = (store.begin().await, store.begin().await, store.begin().await);
+    assert_eq!(begun.probe().slugs(all()).await, ["2"]);
+    begun.probe().records([event(3)]).await;
+    blind.probe().records([event(4)]).await;
+    aborted.probe().records([event(5)]).await;
+    aborted.0.abort();
+    store.records([put("others/1", r#"{"day":1}"#)]).await;
+    store.write([set("events/1/day", "1"), delete("events")]).await;
+    begun.commit().await;
+    blind.commit().await;
+    assert_eq!(store.slugs(all()).await, ["2", "3", "4"]);
+    // All are gone with their index.
+    let begun = store.begin().await;
+    drop(begun.probe().slugs(all()).await);
+    begun.probe().set("a", "1").await;
+    within("drop_index", transport.drop_index(&by_day))
+        .await
+        .expect("the removal");
+    begun.conflict("an index that is gone").await;
 }
 
 /// Subscriptions, leases, files, op ids and further transactions are refused in a transaction, and do not end it.

@@ -19,6 +19,8 @@ pub const TRANSACTION_CONFLICT: &str = "transaction_conflict";
 /// * What a call has read is a part of what is compared at the commit: exact paths, subtrees, the part of a list that was looked
 ///   at, with what is missing in it; a query counts as all records of its prefix. A precondition counts as a read, and is checked
 ///   by the write that has it.
+/// * Records that live only in their indexes are written by it, too, and are there with its ops, or not at all. Whatever is written
+///   to any of a prefix is a conflict for who has queried them. To write them without a query is no read.
 /// * `Increment`, `Add` and `Remove` are done again at the commit, on what is there by then: two transactions that count up
 ///   without a read are not in conflict.
 /// * Sequence numbers and revisions of what was written through it are provisional: they order and compare in the transaction,
@@ -49,7 +51,8 @@ pub const TRANSACTION_CONFLICT: &str = "transaction_conflict";
 pub trait Transaction: Transport {
     /// Commits what was written, as one batch; without any writes it has nothing to do.
     ///
-    /// The reply has the sequence numbers of all ops, in the order in which they were written.
+    /// The reply has the sequence numbers of all ops, in the order in which they were written; records that live only in their indexes
+    /// take none.
     ///
     /// # Errors
     /// `Conflict` with [`TRANSACTION_CONFLICT`] if what was read is no longer so, or a read failed since its state was too old:
