@@ -98,7 +98,8 @@ const ITEMS_MAX: usize = 1000;
 /// # Subscriptions
 /// All are fed by the one connection. One that starts in the past, or falls behind by more than
 /// [`SyncOptions::listener_events_max`], reads the log over a connection of its own and then goes on live: nothing is lost
-/// and nothing comes twice. Where the log was cut, it gets a `Resync`. A [`watch`](Self::watch) tells what reads here see: the leaves
+/// and nothing comes twice. Where the log was cut, it gets a `Resync`; so does one that starts after an op which the store has not, as
+/// one that was set back, and then every op from the first on. A [`watch`](Self::watch) tells what reads here see: the leaves
 /// that are there, and optimistic writes as they are made.
 ///
 /// # Connection

@@ -314,14 +314,19 @@ impl Shared {
     /// Waits until the replica has been whole once.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         if !self.ready.load(Ordering::Acquire) {
-            let done = |state: &ConnectionState| state.is_live() || matches!(state, ConnectionState::Ended(_));
-            // The sender is in `self`, so this does not fail.
-            let _ = self.state().wait_for(done).await;
+            self.live().await;
         }
         match self.ended() {
             Some(reason) => Err(reason.to_error()),
             None => Ok(()),
         }
+    }
+
+    /// Waits until there is a connection and the replica is whole, or nothing follows.
+    pub(super) async fn live(&self) {
+        let done = |state: &ConnectionState| state.is_live() || matches!(state, ConnectionState::Ended(_));
+        // The sender is in `self`, so this does not fail.
+        let _ = self.state().wait_for(done).await;
     }
 
     /// Waits until the replica has this op, or will not get it any more.

@@ -27,6 +27,8 @@ struct Subscription {
     /// The log is being read, since the hub has not everything after `last`.
     fetch: Option<Fetch>,
     attempt: u32,
+    /// It began beyond what the replica has, while there was no connection to ask whether the store has come that far.
+    is_ahead: bool,
     caught_up: bool,
     ended: bool,
 }
@@ -67,16 +69,20 @@ pub(super) fn open(shared: &Arc<Shared>, subscribe: Subscribe) -> EventStream {
         ready: VecDeque::new(),
         fetch: None,
         attempt: 0,
+        is_ahead: false,
         caught_up: false,
         ended: ended.is_some(),
     };
     match past {
         _ if subscription.ended => subscription.ready.extend(ended),
+        // Of a store that was set back, or a little ahead of this replica: the log tells.
+        _ if last > applied && shared.state().borrow().is_live() => subscription.attempt = 1,
         Some(events) => {
             for event in events {
                 subscription.event(event);
             }
             // A cursor may be ahead of a replica from a file, which is then as its program left it.
+            subscription.is_ahead = last > applied;
             subscription.catch_up(applied.max(last));
         }
         None => subscription.attempt = 1,
@@ -111,6 +117,7 @@ impl Subscription {
     /// What was delivered is of a store that is no more.
     fn restart(&mut self) {
         self.last = Seq(0);
+        self.is_ahead = false;
         self.ready.push_back(Ok(Signal::Resync { through: Seq(0) }));
     }
 
@@ -141,7 +148,15 @@ impl Subscription {
     }
 
     async fn read_hub(&mut self) {
-        match self.told.recv().await {
+        let told = tokio::select! {
+            told = self.told.recv() => told,
+            () = self.shared.live(), if self.is_ahead => {
+                self.is_ahead = false;
+                self.attempt = u32::from(self.shared.applied() < self.last);
+                return;
+            }
+        };
+        match told {
             Ok(Told::Event(committed)) if committed.event.seq <= self.last => {}
             Ok(Told::Event(committed)) if committed.event.seq.0 == self.last.0 + 1 => self.event(committed.event),
             Ok(Told::Local(_) | Told::Rejected(..)) => {}

@@ -94,6 +94,30 @@ async fn reads_work_at_once_after_a_restart_and_the_rest_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_cursor_is_asked_about_once_there_is_a_connection() {
+    let (server, place) = (Server::start().await, place());
+    let sync = open(&server, &place).await;
+    sync.write(set("a", 1)).await.unwrap();
+    sync.close().await.unwrap();
+    shut(&server);
+    let sync = open(&server, &place).await;
+    let beyond = Subscribe::pattern(Pattern::default()).start(Start::After(Seq(4)));
+    let mut events = sync.subscribe(beyond).await.unwrap();
+    let signal = events.next().await.unwrap().unwrap();
+    assert!(matches!(signal, Signal::CaughtUp { through: Seq(4) }), "{signal:?}");
+    server.model.write(set("a", 2)).await.unwrap();
+    reopen(&server);
+    let signal = events.next().await.unwrap().unwrap();
+    assert!(matches!(signal, Signal::Resync { through: Seq(0) }), "{signal:?}");
+    for expected in 1..=2 {
+        let Signal::Event(event) = events.next().await.unwrap().unwrap() else {
+            panic!()
+        };
+        assert_eq!(event.seq, Seq(expected));
+    }
+}
+
+#[tokio::test]
 async fn a_replica_that_was_never_whole_is_waited_for() {
     let (server, place) = (Server::start().await, place());
     server.model.write(set("a", 1)).await.unwrap();

@@ -403,6 +403,27 @@ async fn subscriptions_resume_and_slow_ones_lose_nothing() {
     }
 }
 
+/// A store that was set back, or is another: its ops are not left out until it comes that far.
+#[tokio::test]
+async fn a_cursor_that_the_store_has_not_reached_begins_anew() {
+    let server = Server::start().await;
+    let sync = connect(&server).await;
+    sync.write(set("a", 1)).await.unwrap();
+    let beyond = Subscribe::pattern(Pattern::default()).start(Start::After(Seq(4)));
+    let mut events = sync.subscribe(beyond).await.unwrap();
+    let signal = events.next().await.unwrap().unwrap();
+    assert!(matches!(signal, Signal::Resync { through: Seq(0) }), "{signal:?}");
+    sync.write(set("a", 2)).await.unwrap();
+    for expected in 1..=2 {
+        loop {
+            match events.next().await.unwrap().unwrap() {
+                Signal::Event(event) => break assert_eq!(event.seq, Seq(expected)),
+                signal => assert!(matches!(signal, Signal::CaughtUp { .. }), "{signal:?}"),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn dropping_the_last_handle_closes_the_connection() {
     let server = Server::start().await;

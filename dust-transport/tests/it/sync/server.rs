@@ -277,8 +277,10 @@ fn join(
     let last = JoinRequest::from_payload(&frame.payload).unwrap().last_seq().unwrap();
     let (out, model, faults) = (out.clone(), Arc::clone(&context.model), Arc::clone(&context.faults));
     let (topic, join_ref) = (frame.topic.clone(), frame.join_ref.clone().unwrap());
+    let head = context.model.head();
+    let last = last.min(head);
     let reply = JoinReply {
-        store_seq: last,
+        store_seq: head,
         capver: 3,
         capver_min: 3,
         permissions: Permissions {
