@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -47,7 +48,7 @@ struct File {
     data: Option<PathBuf>,
     engine: Option<Engine>,
     listen: Option<SocketAddr>,
-    body_bytes_max: Option<usize>,
+    body_bytes_max: Option<NonZeroUsize>,
     #[serde(default)]
     rate_limits: Limits,
     #[serde(default)]
@@ -59,24 +60,25 @@ struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Channels {
-    frame_bytes_max: Option<usize>,
-    idle_timeout_seconds: Option<u64>,
-    queue_events_max: Option<usize>,
-    queue_bytes_max: Option<usize>,
-    snapshot_bytes_max: Option<usize>,
+    frame_bytes_max: Option<NonZeroUsize>,
+    idle_timeout_seconds: Option<NonZeroU32>,
+    queue_events_max: Option<NonZeroUsize>,
+    queue_bytes_max: Option<NonZeroUsize>,
+    snapshot_bytes_max: Option<NonZeroUsize>,
     origins: Option<Vec<String>>,
 }
 
 impl Channels {
     fn over(self, usual: ChannelOptions) -> ChannelOptions {
         let mut options = usual;
-        options.frame_bytes_max = self.frame_bytes_max.unwrap_or(options.frame_bytes_max);
-        options.idle_timeout = self
-            .idle_timeout_seconds
-            .map_or(options.idle_timeout, Duration::from_secs);
-        options.queue_events_max = self.queue_events_max.unwrap_or(options.queue_events_max);
-        options.queue_bytes_max = self.queue_bytes_max.unwrap_or(options.queue_bytes_max);
-        options.snapshot_bytes_max = self.snapshot_bytes_max.unwrap_or(options.snapshot_bytes_max);
+        let given = |bound: Option<NonZeroUsize>, usual| bound.map_or(usual, NonZeroUsize::get);
+        options.frame_bytes_max = given(self.frame_bytes_max, options.frame_bytes_max);
+        options.idle_timeout = self.idle_timeout_seconds.map_or(options.idle_timeout, |seconds| {
+            Duration::from_secs(seconds.get().into())
+        });
+        options.queue_events_max = given(self.queue_events_max, options.queue_events_max);
+        options.queue_bytes_max = given(self.queue_bytes_max, options.queue_bytes_max);
+        options.snapshot_bytes_max = given(self.snapshot_bytes_max, options.snapshot_bytes_max);
         options.origins = self.origins.unwrap_or(options.origins);
         options
     }
@@ -188,7 +190,7 @@ impl Flags {
             config = config.with_listen(listen);
         }
         if let Some(bytes) = file.body_bytes_max {
-            config = config.with_body_bytes_max(bytes);
+            config = config.with_body_bytes_max(bytes.get());
         }
         let channels = file.channels.over(config.channels.clone());
         Ok((engine, config.with_channels(channels)))
@@ -286,6 +288,11 @@ mod tests {
             "engine = 'fdb'",
             "engine = 'fdb:'",
             "engine = 'memory'",
+            // With these no request or socket could do anything.
+            "body_bytes_max = 0",
+            "[channels]\nframe_bytes_max = 0",
+            "[channels]\nidle_timeout_seconds = 0",
+            "[channels]\nqueue_events_max = 0",
         ] {
             assert!(toml::from_str::<File>(text).is_err(), "{text}");
         }
