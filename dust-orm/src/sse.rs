@@ -8,19 +8,21 @@
 //! | `upserted` | the record |
 //! | `deleted` | its slug |
 //! | `ready` | null: everything up to here has been told |
-//! | `resync` | null: look at the records anew; they follow where the stream began with them |
+//! | `resync` | null: forget the records; those that there are follow |
 //! | `failed` | the kind of an error; where the subscription failed, the stream ends with it |
 
 use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, KeepAliveStream, Sse};
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
 use serde::Serialize;
 
-use crate::{Change, Error, Primary, Repo, Schema, Seq, Subscription};
+use crate::{Change, Error, ErrorKind, Primary, Repo, Seq, Subscription};
 
 /// The header with which a browser says what it got last.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -56,11 +58,26 @@ pub async fn live<S: Primary + Serialize>(
     repo: &Repo,
     headers: &HeaderMap,
 ) -> Result<Sse<KeepAliveStream<Live<S>>>, Error> {
-    let changes = match last_seen(headers) {
-        Some(cursor) => repo.subscribe::<S>().after(cursor).await?,
-        None => repo.subscribe::<S>().await?,
+    let state = match last_seen(headers) {
+        None => State::Whole(repo.subscribe::<S>().await?),
+        Some(cursor) => match repo.subscribe::<S>().after(cursor).await {
+            Ok(changes) => State::Resumed(changes),
+            // The store has not come that far: it was set back, or is another. A browser does not come back after an error.
+            Err(error) if error.kind() == ErrorKind::InvalidParams => State::Anew(anew(repo)),
+            Err(error) => return Err(error),
+        },
     };
-    Ok(Sse::new(Live { changes }).keep_alive(KeepAlive::default()))
+    let live = Live {
+        repo: repo.clone(),
+        state,
+    };
+    Ok(Sse::new(live).keep_alive(KeepAlive::default()))
+}
+
+/// The records, and what changes.
+fn anew<S: Primary>(repo: &Repo) -> BoxFuture<'static, Result<Subscription<S>, Error>> {
+    let repo = repo.clone();
+    Box::pin(async move { repo.subscribe::<S>().await })
 }
 
 /// The cursor that a browser which comes back has reached; `None` for one that is new, or says what is none.
@@ -81,19 +98,69 @@ pub fn last_seen(headers: &HeaderMap) -> Option<Seq> {
 }
 
 /// The stream of [`live`]. Dropping it unsubscribes.
-#[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Live<S> {
-    changes: Subscription<S>,
+    repo: Repo,
+    state: State<S>,
 }
 
-impl<S: Schema + Serialize> Stream for Live<S> {
+enum State<S> {
+    /// It began with the records, and knows them.
+    Whole(Subscription<S>),
+    /// It goes on where a browser was.
+    Resumed(Subscription<S>),
+    /// It begins with the records, because what the browser has cannot be brought up to date.
+    Anew(BoxFuture<'static, Result<Subscription<S>, Error>>),
+    Ended,
+}
+
+impl<S> fmt::Debug for Live<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("repo", &self.repo).finish_non_exhaustive()
+    }
+}
+
+impl<S: Primary + Serialize> Stream for Live<S> {
     type Item = Result<Event, Infallible>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let change = ready!(Pin::new(&mut self.changes).poll_next(context));
-        Poll::Ready(change.map(|change| Ok(event_of(change, self.changes.cursor()))))
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                State::Whole(changes) => {
+                    let change = ready!(Pin::new(&mut *changes).poll_next(context));
+                    return Poll::Ready(change.map(|change| Ok(event_of(change, changes.cursor()))));
+                }
+                State::Resumed(changes) => {
+                    let change = ready!(Pin::new(&mut *changes).poll_next(context));
+                    if !matches!(change, Some(Ok(Change::Resync(_)))) {
+                        return Poll::Ready(change.map(|change| Ok(event_of(change, changes.cursor()))));
+                    }
+                    // It does not know the records, so none would follow.
+                    this.state = State::Anew(anew(&this.repo));
+                }
+                State::Anew(subscribing) => {
+                    let event = match ready!(subscribing.as_mut().poll(context)) {
+                        Ok(changes) => {
+                            this.state = State::Whole(changes);
+                            resync()
+                        }
+                        Err(error) => {
+                            this.state = State::Ended;
+                            event_of::<S>(Err(error), Seq(0))
+                        }
+                    };
+                    return Poll::Ready(Some(Ok(event)));
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
     }
+}
+
+/// Without an id: a browser that comes back before the records are there begins anew.
+fn resync() -> Event {
+    Event::default().event("resync").data("null")
 }
 
 fn event_of<S: Serialize>(change: Result<Change<S>, Error>, cursor: Seq) -> Event {

@@ -80,3 +80,36 @@ async fn an_id_that_is_none_begins_anew() {
         assert!(next(&mut body).await.starts_with("event: upserted\n"), "{last:?}");
     }
 }
+
+/// A browser that gets an error does not come back, and the store may have been set back meanwhile.
+#[tokio::test]
+async fn an_id_beyond_the_store_begins_anew() {
+    let repo = Repo::memory();
+    repo.insert(link("a", "one")).await.unwrap();
+    let mut body = open(&repo, Some("4711")).await;
+    assert_eq!(next(&mut body).await, "event: resync\ndata: null\n\n");
+    assert_eq!(
+        next(&mut body).await,
+        "event: upserted\ndata: {\"slug\":\"a\",\"title\":\"one\"}\n\n"
+    );
+    assert_eq!(next(&mut body).await, "event: ready\ndata: null\nid: 1\n\n");
+}
+
+/// A page that forgets its records gets those that there are, wherever its stream began.
+#[tokio::test]
+async fn the_records_follow_a_resync_of_a_page_that_came_back() {
+    let repo = Repo::memory();
+    repo.insert(link("a", "one")).await.unwrap();
+    repo.insert(link("b", "two")).await.unwrap();
+    let mut body = open(&repo, Some("2")).await;
+    assert_eq!(next(&mut body).await, "event: ready\ndata: null\nid: 2\n\n");
+    repo.delete_all::<Link>().await.unwrap();
+    repo.insert(link("c", "three")).await.unwrap();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|event: &String| !event.contains("event: ready")) {
+        told.push(next(&mut body).await);
+    }
+    assert_eq!(told[0], "event: resync\ndata: null\n\n");
+    assert!(told[1].contains(r#"{"slug":"c","title":"three"}"#), "{told:?}");
+    assert_eq!(told.len(), 3, "{told:?}");
+}
