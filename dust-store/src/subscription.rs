@@ -69,12 +69,20 @@ impl<E: Engine> Store<E> {
     /// Waits until the stored head is beyond a sequence number, and publishes it; this is how what other nodes write gets
     /// here. The subscribers that wait drive it together.
     ///
-    /// It lies in the store itself, so it holds the store only while it runs, never while it waits.
-    async fn look_out(store: Weak<Self>, seq: u64) {
-        if let Err(error) = Self::try_look_out(&store, seq).await
-            && let Some(store) = store.upgrade()
-        {
-            store.feed.fail(error);
+    /// It lies in the store itself, so it holds the store only while it runs, never while it waits. What a cluster refuses or
+    /// does not answer in time is asked again: a failure is for good, and would silence the store on this node.
+    async fn look_out(weak: Weak<Self>, seq: u64) {
+        let mut attempt = 1;
+        while let Err(error) = Self::try_look_out(&weak, seq).await {
+            let Some(store) = weak.upgrade() else { return };
+            if !error.is_retryable() && !matches!(error, LayerError::Cluster { .. }) {
+                return store.feed.fail(error);
+            }
+            tracing::warn!(%error, "what other nodes write is looked for again");
+            let engine = store.engine.clone();
+            drop(store);
+            engine.pause(attempt).await;
+            attempt = attempt.saturating_add(1);
         }
     }
 

@@ -1,4 +1,4 @@
-//! An engine around another one that notes what is asked of it, lets commits fail on demand, and ends at any call.
+//! An engine around another one that notes what is asked of it, lets calls fail on demand, and ends at any of them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -80,7 +80,7 @@ pub enum CommitFault {
     },
 }
 
-/// An engine that notes what is asked of another one, and lets commits fail on demand.
+/// An engine that notes what is asked of another one, and lets calls fail on demand.
 ///
 /// Clones share one state.
 ///
@@ -113,6 +113,8 @@ struct State {
     is_recording: AtomicBool,
     operations: Mutex<Vec<Operation>>,
     faults: Mutex<VecDeque<CommitFault>>,
+    reads_to_fail: AtomicU64,
+    watches_to_fail: AtomicU64,
 }
 
 impl Default for State {
@@ -122,8 +124,16 @@ impl Default for State {
             is_recording: AtomicBool::new(false),
             operations: Mutex::default(),
             faults: Mutex::default(),
+            reads_to_fail: AtomicU64::default(),
+            watches_to_fail: AtomicU64::default(),
         }
     }
+}
+
+/// Takes one off, if there is one.
+fn take(left: &AtomicU64) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+        .is_ok()
 }
 
 /// No end of the calls that are answered.
@@ -135,6 +145,14 @@ impl State {
         let count = |left: u64| if left == ALL { Some(ALL) } else { left.checked_sub(1) };
         let counted = self.calls_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
         counted.map(drop).map_err(|_| Error::Closed)
+    }
+
+    /// Refuses a read that is to fail.
+    fn answer_read(&self) -> Result<(), Error> {
+        if take(&self.reads_to_fail) {
+            return Err(Error::TransactionTooOld);
+        }
+        Ok(())
     }
 
     fn operations(&self) -> MutexGuard<'_, Vec<Operation>> {
@@ -200,6 +218,16 @@ impl<E> Instrumented<E> {
     pub fn fail_commits(&self, faults: impl IntoIterator<Item = CommitFault>) {
         self.state.faults().extend(faults);
     }
+
+    /// Refuses the next reads with [`Error::TransactionTooOld`], as a cluster may do in passing.
+    pub fn fail_reads(&self, count: u64) {
+        self.state.reads_to_fail.store(count, Ordering::SeqCst);
+    }
+
+    /// Lets the next watches end at once with [`Error::TransactionTooOld`], as a cluster may do in passing.
+    pub fn fail_watches(&self, count: u64) {
+        self.state.watches_to_fail.store(count, Ordering::SeqCst);
+    }
 }
 
 impl<E: Engine> Engine for Instrumented<E> {
@@ -263,6 +291,7 @@ impl<T: Transaction> Transaction for InstrumentedTransaction<T> {
 
     async fn get(&self, key: &[u8], isolation: Isolation) -> Result<Option<Vec<u8>>, Error> {
         self.check()?;
+        self.state.answer_read()?;
         self.state.note(|| Operation::Get {
             key: key.to_vec(),
             isolation,
@@ -272,6 +301,7 @@ impl<T: Transaction> Transaction for InstrumentedTransaction<T> {
 
     async fn get_range(&self, read: RangeRead<'_>) -> Result<Pairs, Error> {
         self.check()?;
+        self.state.answer_read()?;
         self.state.note(|| Operation::GetRange {
             begin: read.begin.to_vec(),
             end: read.end.to_vec(),
@@ -284,6 +314,7 @@ impl<T: Transaction> Transaction for InstrumentedTransaction<T> {
 
     async fn get_mapped_range(&self, read: RangeRead<'_>, mapper: Mapper<'_>) -> Result<MappedPairs, Error> {
         self.check()?;
+        self.state.answer_read()?;
         self.state.note(|| Operation::GetMappedRange {
             begin: read.begin.to_vec(),
             end: read.end.to_vec(),
@@ -344,6 +375,9 @@ impl<T: Transaction> Transaction for InstrumentedTransaction<T> {
 
     fn watch(&self, key: &[u8]) -> Watch {
         self.state.note(|| Operation::Watch { key: key.to_vec() });
+        if take(&self.state.watches_to_fail) {
+            return Box::pin(std::future::ready(Err(Error::TransactionTooOld)));
+        }
         self.transaction.watch(key)
     }
 

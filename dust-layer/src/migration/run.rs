@@ -1,6 +1,7 @@
 //! Claims a tenant's migrations, and runs those that are left.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -15,7 +16,7 @@ use crate::engine::{Engine, Transaction, Watch};
 use crate::error::{Error, MigrationError};
 use crate::layer::Layer;
 use crate::tenant::Tenant;
-use crate::transaction::yield_now;
+use crate::transaction::{ATTEMPTS_MAX, yield_now};
 
 /// What came of asking for the claim.
 enum Asked {
@@ -25,6 +26,17 @@ enum Asked {
     Ours(Vec<u64>),
     /// Another one has it; the watch tells when it changes.
     Theirs(Claim, Watch),
+}
+
+/// What came of one transaction of a migration.
+struct Stepped {
+    /// Where the migration is after it.
+    state: State,
+    /// How long its last attempt worked.
+    work: Duration,
+    attempts: u32,
+    /// Whether it took the migration further, rather than finding that another process has ended it.
+    is_ours: bool,
 }
 
 /// What happens to the claim when a migration is done.
@@ -53,8 +65,8 @@ impl<E: Engine> Migrator<E> {
         Ok(tenant)
     }
 
-    /// Brings a tenant through the migrations that it has not been through, in their order; yields their versions as far as
-    /// this call ran them.
+    /// Brings a tenant through the migrations that it has not been through, in their order; yields the versions that
+    /// this call ended. One that another process took over and ended is not among them.
     ///
     /// While another process runs migrations of the tenant, this one waits; when that one stands still for a [`LEASE`],
     /// this one takes over. The call returns when nothing is left to do, whoever did it. If nothing is left at the
@@ -102,10 +114,9 @@ impl<E: Engine> Migrator<E> {
                 Asked::Theirs(claim, watch) => {
                     let waited = Box::pin(tenant.layer().clock().wait(LEASE));
                     stale = match select(watch, waited).await {
-                        Either::Left((changed, _)) => {
-                            changed?;
-                            None
-                        }
+                        // Refused in passing, the watch tells nothing, so the claim is looked at.
+                        Either::Left((Err(error), _)) if !error.is_retryable() => return Err(error),
+                        Either::Left(_) => None,
                         Either::Right(_) => Some(claim),
                     };
                 }
@@ -156,10 +167,14 @@ impl<E: Engine> Migrator<E> {
             let clock = tenant.layer().clock();
             let is_last = versions.last() == Some(&migration.version);
             let after_it = if is_last { Afterwards::Release } else { Afterwards::GoOn };
-            loop {
+            let is_ours = loop {
                 let began = clock.now();
-                let (state, work, attempts) = match self.step(tenant, migration, owner, pace.records(), after_it).await
-                {
+                let Stepped {
+                    state,
+                    work,
+                    attempts,
+                    is_ours,
+                } = match self.step(tenant, migration, owner, pace.records(), after_it).await {
                     // Large records: fewer of them fit into a transaction.
                     Err(Error::TransactionTooLarge { .. }) if pace.was_too_large() => continue,
                     outcome => outcome?,
@@ -171,19 +186,21 @@ impl<E: Engine> Migrator<E> {
                 // Whoever shares the thread goes first, and a caller can stop between any two transactions.
                 yield_now().await;
                 if state.is_done {
-                    break;
+                    break is_ours;
                 }
                 if !pause.is_zero() {
                     clock.wait(pause).await;
                 }
+            };
+            if is_ours {
+                tracing::info!(version = migration.version, "migration is done");
+                ran.push(migration.version);
             }
-            tracing::info!(version = migration.version, "migration is done");
-            ran.push(migration.version);
         }
         Ok(())
     }
 
-    /// One transaction of a migration: where it is after it, how long its last attempt worked, and how often it was tried.
+    /// One transaction of a migration.
     async fn step(
         &self,
         tenant: &Tenant<E>,
@@ -191,13 +208,12 @@ impl<E: Engine> Migrator<E> {
         owner: Owner,
         records: usize,
         afterwards: Afterwards,
-    ) -> Result<(State, Duration, u32), Error> {
-        let mut attempt = 0_u32;
+    ) -> Result<Stepped, Error> {
+        let attempts = &AtomicU32::new(0);
         let clock = tenant.layer().clock();
-        let run = |tx| {
+        let mut run = |tx| {
             // What conflicts with writers is tried in smaller pieces.
-            let limit = (records >> attempt.min(16)).max(1);
-            attempt += 1;
+            let limit = (records >> attempts.fetch_add(1, Ordering::Relaxed).min(16)).max(1);
             async move {
                 let began = clock.now();
                 let before = State::read(&tx, migration.version).await?;
@@ -220,7 +236,18 @@ impl<E: Engine> Migrator<E> {
                 Ok::<_, Error>((before, after, clock.now().saturating_sub(began)))
             }
         };
-        let ((before, after, work), _) = tenant.transact_idempotent(run).await?;
+        // A commit of unknown outcome may have been what the next attempt finds done.
+        let mut is_unknown = false;
+        let (before, after, work) = loop {
+            match tenant.transact(&mut run).await {
+                Err(error) if error.is_maybe_committed() && attempts.load(Ordering::Relaxed) < ATTEMPTS_MAX => {
+                    is_unknown = true;
+                    tenant.engine().pause(attempts.load(Ordering::Relaxed)).await;
+                }
+                outcome => break outcome?.0,
+            }
+        };
+        let is_ours = is_unknown || !before.is_done;
         if let Some(on_progress) = &self.on_progress {
             let is_done = after.commands > before.commands;
             on_progress(&Progress {
@@ -235,7 +262,12 @@ impl<E: Engine> Migrator<E> {
                 is_done,
             });
         }
-        Ok((after, work, attempt))
+        Ok(Stepped {
+            state: after,
+            work,
+            attempts: attempts.load(Ordering::Relaxed),
+            is_ours,
+        })
     }
 
     /// Runs the migrations on every tenant of a storage, some at once; yields what came of each.

@@ -19,7 +19,8 @@ type Read<E, T> = Box<dyn Fn(TenantTransaction<E>) -> BoxFuture<'static, Result<
 
 /// What something is now, and again each time that it has changed. Dropping the stream ends the watch.
 ///
-/// Changes that follow each other closely may be seen as one; the last state is always seen.
+/// Changes that follow each other closely may be seen as one; the last state is always seen. On a cluster a state may be seen
+/// again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -64,7 +65,12 @@ impl<E: Engine, T: Send + 'static> WatchStream<E, T> {
         if let Some(watch) = &mut self.watch {
             let fired = watch.await;
             self.watch = None;
-            fired?;
+            // One that is refused in passing tells nothing, so what it watched is read.
+            if let Err(error) = fired
+                && !error.is_retryable()
+            {
+                return Err(error);
+            }
         }
         let read = |tx: TenantTransaction<E>| (self.read)(tx);
         let ((found, watch), _) = self.tenant.transact(read).await?;

@@ -292,6 +292,22 @@ pub(crate) async fn an_owner_that_was_taken_over_stops_and_waits<E: Engine>(engi
     }
 }
 
+pub(crate) async fn a_claim_is_waited_for_though_its_watch_is_refused<E: Engine>(engine: &E) {
+    let (first, _) = node(engine).await;
+    insert(&first, &rows(7)).await.unwrap();
+    let (migrator, count) = counting(2);
+    let migrations = both();
+    let mut run = Box::pin(migrator.run(&first, &migrations));
+    assert!(until_step(run.as_mut(), &count).await.is_none());
+    let engine = Instrumented::new(engine.clone());
+    let (second, _) = node(&engine).await;
+    engine.fail_watches(3);
+    let (migrator, _) = counting(2);
+    let (ran, others) = futures_util::future::join(run, migrator.run(&second, &migrations)).await;
+    assert_eq!((ran.unwrap(), others.unwrap()), (vec![1, 2], Vec::new()));
+    assert_sound(&second).await;
+}
+
 /// Between any two transactions of a build or a drop, a node that knew the definitions from before writes.
 pub(crate) async fn writers_with_old_knowledge_lose_no_entry_and_leave_none<E: Engine>(engine: &E) {
     let (builder, _) = node(engine).await;

@@ -1,5 +1,6 @@
 //! Watches as streams.
 
+use dust_layer::engine::instrumented::Instrumented;
 use dust_layer::index::{IndexDef, Signal};
 use dust_layer::migration::{Command, Migration};
 use dust_layer::query::Query;
@@ -114,4 +115,18 @@ pub(crate) async fn whatever_is_read_can_be_watched_and_a_failure_ends_the_strea
     write(b"2").await;
     assert!(matches!(stream.next().await, Some(Err(Error::ReservedKey))));
     assert!(stream.next().await.is_none());
+}
+
+pub(crate) async fn a_watch_that_is_refused_in_passing_is_set_again<E: Engine>(engine: &E) {
+    let engine = Instrumented::new(engine.clone());
+    let tenant = tenant(&engine).await;
+    let table = &users();
+    let mut stream = tenant.watch_row(table, &table.primary_key([1]).unwrap());
+    engine.fail_watches(2);
+    for _ in 0..3 {
+        assert_eq!(stream.next().await.unwrap(), None);
+    }
+    assert!(stream.next().now_or_never().is_none(), "it is set now");
+    insert(&tenant, &[user(1, "Ada", "eng", 1)]).await.unwrap();
+    assert_eq!(stream.next().await.unwrap(), Some(user(1, "Ada", "eng", 1)));
 }

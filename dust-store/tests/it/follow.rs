@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_layer::Memory;
+use dust_layer::{Instrumented, Memory};
 use dust_store::{Database, Embedded};
 use dust_transport::error::ErrorKind;
 use dust_transport::model::{Batch, Op, Seq};
@@ -103,6 +103,23 @@ async fn nodes_share_one_sequence() {
     }
     for node in [one, two] {
         assert_eq!(node.get(&path("n")).await.unwrap().unwrap().value, 202.into());
+    }
+}
+
+/// What an engine refuses in passing, as a cluster does now and then, ends no subscription.
+#[tokio::test]
+async fn refused_lookout_is_repeated() {
+    let memory = Memory::new();
+    let refusing = Instrumented::new(memory.clone());
+    let one = Database::on(refusing.clone()).store("acme/site").await.unwrap();
+    let two = Database::on(memory).store("acme/site").await.unwrap();
+    let mut heard_by_one = one.subscribe(everything(Start::Now)).await.unwrap();
+    next(&mut heard_by_one).await;
+    for seq in 1..=3 {
+        refusing.fail_reads(2);
+        refusing.fail_watches(2);
+        let write = async { two.write(Op::increment(path("n"), 1).into()).await.unwrap() };
+        futures_util::future::join(expect_seqs(&mut heard_by_one, [seq]), write).await;
     }
 }
 
