@@ -251,25 +251,36 @@ pub(super) async fn build<T: Transaction>(
     if !after.is_empty() {
         range.start = end_of(&entry::key_at(&source.base, after).map_err(Refusal::from)?);
     }
-    let page = piece::entries(draft.transaction(), range, pairs, Direction::Forward).await?;
     let mut built = Built::default();
-    let (mut is_more, records) = (page.rest.is_some(), page.items.len());
-    for (at, Entry { key, record }) in page.items.into_iter().enumerate() {
-        let (slug, record) = (slug_of(source, &key)?, record.map_err(Refusal::from)?);
-        let own = key_of(index, slug, &record)?;
-        if draft.entry(&own).await?.is_some_and(|found| found != record) {
-            built.twice = Some(slug.to_owned());
+    let (mut rest, mut left) = (Some(range), pairs);
+    while let Some(range) = rest {
+        if left == 0 {
             return Ok(built);
         }
-        draft.set_entry(own, &record)?;
-        built.records += 1;
-        built.next = Some(entry::cursor(&key, &source.base).to_string());
-        if draft.bytes() > super::build::STEP_BYTES {
-            is_more |= at + 1 < records;
-            break;
+        let page = piece::entries(draft.transaction(), range, left.min(PAGE_PAIRS), Direction::Forward).await?;
+        left = left.saturating_sub(page.items.len());
+        let mut items = page.items.into_iter();
+        for Entry { key, record } in items.by_ref() {
+            let (slug, record) = (slug_of(source, &key)?, record.map_err(Refusal::from)?);
+            let own = key_of(index, slug, &record)?;
+            if draft.entry(&own).await?.is_some_and(|found| found != record) {
+                built.twice = Some(slug.to_owned());
+                return Ok(built);
+            }
+            draft.set_entry(own, &record)?;
+            built.records += 1;
+            built.next = Some(entry::cursor(&key, &source.base).to_string());
+            // Large records are no reason for a large transaction.
+            if draft.bytes() > super::build::STEP_BYTES {
+                break;
+            }
+        }
+        rest = page.rest;
+        if draft.bytes() > super::build::STEP_BYTES && (rest.is_some() || items.len() > 0) {
+            return Ok(built);
         }
     }
-    built.next = built.next.filter(|_| is_more);
+    built.next = None;
     Ok(built)
 }
 

@@ -467,7 +467,7 @@ async fn records_without_leaves_are_large() {
         }
     };
     let mut expected = Vec::new();
-    for slug in 0..20_u32 {
+    for slug in 0..40_u32 {
         let bytes = if slug % 2 == 0 { 300_000 } else { 7 };
         expected.push((format!("{slug:02}"), bytes));
         store.write_records(vec![event(slug, slug, bytes)]).await.unwrap();
