@@ -314,6 +314,17 @@ async fn pages_of_map_records_follow_each_other() {
         }
     }
     assert_eq!(slugs, ["a", "b", "c", "d"]);
+    // The rest of another range is known, and that of other values is not.
+    let next = query.page().await.unwrap().next;
+    let late = repo.query(Day::KIND.eq(Kind::Work)).and(Day::AT.ge(2.0));
+    assert_eq!(
+        late.after(next.clone()).page().await.unwrap().records,
+        [days[3].clone()]
+    );
+    let other = repo.query(Day::KIND.eq(Kind::Rest)).after(next).page().await;
+    let other = other.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::InvalidParams);
+    assert!(other.to_string().contains("other values"), "{other}");
     let range = repo.query(Day::KIND.eq(Kind::Work)).and(Day::AT.between(1.5..=2.0));
     assert_eq!(range.all().await.unwrap(), [days[0].clone(), days[1].clone()]);
     repo.delete::<Day>("c").await.unwrap();

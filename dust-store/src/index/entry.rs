@@ -97,7 +97,8 @@ pub(super) fn range_of(base: &[u8], query: &IndexQuery) -> Result<Range<Vec<u8>>
     for value in &query.equals {
         pack_into(&&*value::encode(value.json()), &mut equal);
     }
-    let mut range = range(&equal);
+    let all = range(&equal);
+    let mut range = all.clone();
     let (lower, upper) = &query.range;
     let class = [lower, upper].into_iter().find_map(|bound| match bound {
         Bound::Included(value) | Bound::Excluded(value) => value::class(&value::encode(value.json())),
@@ -111,6 +112,10 @@ pub(super) fn range_of(base: &[u8], query: &IndexQuery) -> Result<Range<Vec<u8>>
         let after = key_at(base, after.as_str())?;
         if slug(&after, base, query.index.fields().len()).is_none() {
             return Err(invalid_cursor());
+        }
+        if !all.contains(&after) {
+            // Whatever it would find is not what follows the page that the cursor ended.
+            return Err(Refusal::invalid("invalid_cursor", "the cursor is of a query with other values").into_error());
         }
         match query.order {
             Order::Asc => range.start = range.start.max(end_of(&after)),
