@@ -49,11 +49,11 @@ pub enum Error {
         bytes_max: usize,
     },
     /// One transaction wrote more than the engine accepts. Split it.
-    #[error("transaction of {bytes} bytes exceeds the limit of {bytes_max}")]
+    #[error("transaction that writes {bytes} bytes is too large for the limit of {bytes_max}")]
     TransactionTooLarge {
         /// Bytes of keys and values written.
         bytes: usize,
-        /// The engine's limit.
+        /// The engine's limit. A cluster counts conflict ranges, too, so that fewer bytes may be too many.
         bytes_max: usize,
     },
     /// An argument that no state of the store makes right: an inverted range, a bad versionstamp offset.

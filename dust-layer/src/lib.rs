@@ -51,6 +51,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `suite` | the module `suite`: every promise of [`Engine`] as a test for one's own implementation |
+//! | `foundationdb` | the module `engine::foundationdb`: an engine on a cluster; needs libclang to compile and libfdb_c to link |
 
 pub mod clock;
 pub mod directory;

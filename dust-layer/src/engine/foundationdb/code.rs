@@ -13,6 +13,7 @@ const TRANSACTION_TIMED_OUT: i32 = 1031;
 const ACCESSED_UNREADABLE: i32 = 1036;
 const CLUSTER_VERSION_CHANGED: i32 = 1039;
 const OPERATION_CANCELLED: i32 = 1101;
+const TRANSACTION_TOO_LARGE: i32 = 2101;
 
 /// The codes of what the client itself refuses: a limit, an option, a use that is not allowed. They end below 3000.
 const CLIENT_REFUSES: std::ops::Range<i32> = 2000..3000;
@@ -22,9 +23,10 @@ pub(super) fn refused(error: FdbError) -> Error {
     told(error, false)
 }
 
-/// An error of a commit that had something to write.
-pub(super) fn uncommitted(error: FdbError) -> Error {
+/// An error of a commit that had `bytes` to write.
+pub(super) fn uncommitted(error: FdbError, bytes: usize, bytes_max: usize) -> Error {
     match error.code() {
+        TRANSACTION_TOO_LARGE => Error::TransactionTooLarge { bytes, bytes_max },
         // The timeout and the cancellation may come while the cluster commits.
         COMMIT_UNKNOWN
         | CLUSTER_VERSION_CHANGED

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::foundationdb::options::{ConflictRangeType, MutationType, StreamingMode};
-use ::foundationdb::{FdbError, KeySelector, RangeOption, Transaction as Client};
+use ::foundationdb::{FdbError, KeySelector, RangeOption, Transaction as Client, TransactionCommitError};
 
 use super::super::mutation::{self, Template};
 use super::super::overlay::part_read;
@@ -416,21 +416,23 @@ impl Transaction for FdbTransaction {
     }
 
     async fn commit(&self) -> Result<Committed, Error> {
-        let (client, wrote) = {
+        let (client, wrote, bytes) = {
             let mut state = self.lock();
             let before = std::mem::replace(&mut state.stage, Stage::Used);
             if let Some(error) = state.broken.take() {
                 return Err(error);
             }
             match before {
-                Stage::Open(client) => (client, state.wrote),
+                Stage::Open(client) => (client, state.wrote, state.bytes),
                 Stage::Refused(error) => return Err(code::refused(error)),
                 Stage::Used => return Err(Error::Used),
             }
         };
         if wrote {
             let stamp = client.get_versionstamp();
-            let committed = client.commit().await.map_err(|error| code::uncommitted(error.into()))?;
+            let bytes_max = self.limits.transaction_bytes_max;
+            let refused = |error: TransactionCommitError| code::uncommitted(error.into(), bytes, bytes_max);
+            let committed = client.commit().await.map_err(refused)?;
             let version = committed.committed_version().map_err(|_| Error::CommitUnknown)?;
             let Ok(version) = u64::try_from(version) else {
                 // The library may find that nothing changes, and has then committed nothing, at no version and without a stamp.
