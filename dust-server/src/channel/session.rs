@@ -352,13 +352,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
 
     /// A message that is no frame: who sent it is told, and nobody else is harmed.
     fn refuse_frame(&mut self, error: FrameError) {
-        let message = Some(error.to_string());
+        let mut message = error.to_string();
         let (head, reason) = match error {
-            FrameError::Payload { head, .. } => (*head, "invalid_payload"),
+            FrameError::Payload { head, source } => {
+                // Which value it is that does not read, nobody could guess.
+                message = format!("{message}: {source}");
+                (*head, "invalid_payload")
+            }
             _ => (Frame::new(PHOENIX, "", Value::null()), "malformed_frame"),
         };
         let refusal = Refusal {
-            message,
+            message: Some(message),
             ..Refusal::new(reason)
         };
         let reply = encoded(self.client.codec, &head.answer(&Reply::Error(Box::new(refusal))));

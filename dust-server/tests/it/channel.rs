@@ -387,6 +387,17 @@ async fn what_is_not_understood_is_answered_and_harms_nobody() {
         rude.send(Message::text(text)).await;
         assert_eq!(rude.reply().await["response"]["reason"], "malformed_frame", "{text}");
     }
+    // What is no value is named.
+    let text = format!(
+        r#"["{}","2","{TOPIC}","write",{{"op":"set","path":"a","value":1e999}}]"#,
+        rude.join_ref()
+    );
+    rude.send(Message::text(text)).await;
+    let refused = rude.reply().await;
+    assert_eq!(refused["response"]["reason"], "invalid_payload");
+    let message = refused["response"]["message"].as_str().unwrap();
+    let reason = message.strip_prefix("the payload of `write` is not readable: ");
+    assert!(reason.is_some_and(|reason| reason.contains("number")), "{message}");
     rude.push("2", TOPIC, "write", set("a", 1, "1")).await;
     assert_eq!(rude.reply().await["status"], "ok");
     assert_eq!(other.seqs(1).await, [1]);
