@@ -20,6 +20,12 @@ use crate::keyspace::Keyspace;
 /// What the keys of all entries of an index begin with.
 pub(super) fn base(keys: &Keyspace, definition: &IndexDefinition) -> Vec<u8> {
     let mut base = keys.prefix().to_vec();
+    pack_own_into(definition, &mut base);
+    base
+}
+
+/// What the keys of an index have that no other index of the store has.
+fn pack_own_into(definition: &IndexDefinition, key: &mut Vec<u8>) {
     let fields = definition.fields();
     // No two lists of fields have one name.
     let names: Vec<_> = fields
@@ -36,9 +42,8 @@ pub(super) fn base(keys: &Keyspace, definition: &IndexDefinition) -> Vec<u8> {
             name.as_bytes(),
             count,
         ),
-        &mut base,
+        key,
     );
-    base
 }
 
 /// The range of all entries of an index.
@@ -109,7 +114,8 @@ pub(super) fn range_of(base: &[u8], query: &IndexQuery) -> Result<Range<Vec<u8>>
         range.end = edge(&equal, upper, class, true);
     }
     if let Some(after) = &query.after {
-        let after = key_at(base, after.as_str())?;
+        let place = after.as_str().strip_prefix(&mark(&query.index));
+        let after = key_at(base, place.ok_or_else(invalid_cursor)?)?;
         if slug(&after, base, query.index.fields().len()).is_none() {
             return Err(invalid_cursor());
         }
@@ -144,25 +150,38 @@ fn edge(equal: &[u8], bound: &Bound<Value>, class: u8, is_upper: bool) -> Vec<u8
     edge
 }
 
-/// The cursor that stands at an entry.
-pub(super) fn cursor(key: &[u8], base: &[u8]) -> Cursor {
-    let own = key.strip_prefix(base).unwrap_or_default();
+/// The cursor that stands at an entry: the mark of the index, so that it is refused by others, and the place.
+pub(super) fn cursor(key: &[u8], base: &[u8], definition: &IndexDefinition) -> Cursor {
+    Cursor::new(mark(definition) + &place(key, base))
+}
+
+fn mark(definition: &IndexDefinition) -> String {
+    let mut own = Vec::new();
+    pack_own_into(definition, &mut own);
+    hex(&crc32fast::hash(&own).to_be_bytes())
+}
+
+/// Where in its index an entry stands, as text.
+pub(super) fn place(key: &[u8], base: &[u8]) -> String {
+    hex(key.strip_prefix(base).unwrap_or_default())
+}
+
+/// The key at a place.
+pub(super) fn key_at(base: &[u8], place: &str) -> Result<Vec<u8>, Error> {
+    Ok([base, &unhex(place)?].concat())
+}
+
+fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(half.into(), 16);
-    Cursor::new(
-        own.iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)])
-            .flatten()
-            .collect::<String>(),
-    )
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)])
+        .flatten()
+        .collect()
 }
 
-/// The key at which a cursor stands, by its text.
-pub(super) fn key_at(base: &[u8], cursor: &str) -> Result<Vec<u8>, Error> {
-    Ok([base, &unhex(&Cursor::new(cursor))?].concat())
-}
-
-fn unhex(cursor: &Cursor) -> Result<Vec<u8>, Error> {
-    let (pairs, rest) = cursor.as_str().as_bytes().as_chunks::<2>();
+fn unhex(text: &str) -> Result<Vec<u8>, Error> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.is_empty() || !rest.is_empty() {
         return Err(invalid_cursor());
     }
@@ -172,7 +191,7 @@ fn unhex(cursor: &Cursor) -> Result<Vec<u8>, Error> {
 }
 
 fn invalid_cursor() -> Error {
-    Refusal::invalid("invalid_cursor", "the cursor is none of this store").into_error()
+    Refusal::invalid("invalid_cursor", "the cursor is none of this index").into_error()
 }
 
 #[cfg(test)]
@@ -236,12 +255,21 @@ mod tests {
     #[test]
     fn a_cursor_of_others_is_refused() {
         for text in ["", "0", "0g", "é1"] {
-            assert_eq!(
-                unhex(&Cursor::new(text)).unwrap_err().code(),
-                "invalid_cursor",
-                "{text:?}"
-            );
+            assert_eq!(unhex(text).unwrap_err().code(), "invalid_cursor", "{text:?}");
         }
-        assert_eq!(unhex(&cursor(b"base\x01\xff", b"base")).unwrap(), b"\x01\xff");
+        assert_eq!(
+            key_at(b"base", &place(b"base\x01\xff", b"base")).unwrap(),
+            b"base\x01\xff"
+        );
+        let of = |definition: &IndexDefinition, after: &Cursor| {
+            let query = IndexQuery::new(definition.clone()).after(Some(after.clone()));
+            range_of(b"base", &query).map_err(|error| error.code().to_owned())
+        };
+        let key = key(b"base", [value::encode("18")].iter().map(Vec::as_slice), "ada");
+        let [age, size] = ["age", "size"].map(|field| index(&[field]));
+        let after = cursor(&key, b"base", &age);
+        assert_eq!(of(&age, &after).unwrap().start, end_of(&key));
+        assert_eq!(of(&age.clone().covering(), &after).unwrap().start, end_of(&key));
+        assert_eq!(of(&size, &after), Err("invalid_cursor".into()));
     }
 }

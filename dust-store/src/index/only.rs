@@ -269,7 +269,7 @@ pub(super) async fn build<T: Transaction>(
             }
             draft.set_entry(own, &record)?;
             built.records += 1;
-            built.next = Some(entry::cursor(&key, &source.base).to_string());
+            built.next = Some(entry::place(&key, &source.base));
             // Large records are no reason for a large transaction.
             if draft.bytes() > super::build::STEP_BYTES {
                 break;

@@ -51,7 +51,7 @@ impl<E: Engine> Store<E> {
             let found = found.map_err(of_read)?;
             for found in found.items {
                 if page.records.len() == query.limit || bytes > PAGE_BYTES {
-                    page.next = last.map(|last| entry::cursor(&last, &index.base));
+                    page.next = last.map(|last| entry::cursor(&last, &index.base, definition));
                     return Ok(page);
                 }
                 let slug = entry::slug(&found.key, &index.base, definition.fields().len());

@@ -320,8 +320,8 @@ impl From<IndexQuery> for Body {
 
 /// Where the next page of a query begins; only the store that gave it knows what it says. It can be kept and sent as text.
 ///
-/// The range, the order and the limit of a query may change from page to page. A cursor of a query with other equal values is refused
-/// as `InvalidParams` with `invalid_cursor`, as is what is no cursor.
+/// The range, the order and the limit of a query may change from page to page. A cursor of another index, or of a
+/// query with other equal values, is refused as `InvalidParams` with `invalid_cursor`, as is what is no cursor.
 ///
 /// ```
 /// use dust_transport::query::Cursor;
