@@ -39,7 +39,7 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
     )
 )]
 pub(super) async fn ensure(call: Call) -> Result<Response, Refusal> {
-    let definition: IndexDefinition = body(&call, "invalid_index", DEFINITION)?;
+    let definition: IndexDefinition = body(&call, "invalid_index", IndexDefinition::KEYS)?;
     let store = call.store(Scope::EntriesWrite).await?;
     answer(&store.ensure_index(&definition).await?)
 }
@@ -51,7 +51,7 @@ pub(super) async fn ensure(call: Call) -> Result<Response, Refusal> {
     responses((status = 200, description = "Whether there was such an index.", body = openapi::DroppedIndex))
 )]
 pub(super) async fn drop(call: Call) -> Result<Response, Refusal> {
-    let definition: IndexDefinition = body(&call, "invalid_index", DEFINITION)?;
+    let definition: IndexDefinition = body(&call, "invalid_index", IndexDefinition::KEYS)?;
     let store = call.store(Scope::EntriesWrite).await?;
     let dropped = store.drop_index(&definition).await?;
     Ok(json(StatusCode::OK, &json!({ "dropped": dropped })))
@@ -66,7 +66,7 @@ pub(super) async fn drop(call: Call) -> Result<Response, Refusal> {
     responses((status = 200, description = "A page of records, in the order of the index.", body = openapi::QueryPage))
 )]
 pub(super) async fn query(call: Call) -> Result<Response, Refusal> {
-    let query: IndexQuery = body(&call, "invalid_query", QUERY)?;
+    let query: IndexQuery = body(&call, "invalid_query", IndexQuery::KEYS)?;
     let store = call.store(Scope::EntriesRead).await?;
     let page = store.query(&query).await?;
     Ok(json_text(StatusCode::OK, page_text(&page)))
@@ -93,23 +93,6 @@ pub(super) async fn write_records(call: Call) -> Result<Response, Refusal> {
 struct RecordChanges {
     changes: Vec<RecordChange>,
 }
-
-/// What the definition of an index may say.
-const DEFINITION: &[&str] = &["prefix", "fields", "mapped", "unique", "write_primary"];
-
-/// What a query may say: its index, and what is asked of it.
-const QUERY: &[&str] = &[
-    "prefix",
-    "fields",
-    "mapped",
-    "unique",
-    "write_primary",
-    "equals",
-    "range",
-    "order",
-    "limit",
-    "after",
-];
 
 /// The body of a request, which says nothing else: a condition that is misspelt is no condition that is left out.
 fn body<T: DeserializeOwned>(call: &Call, code: &str, known: &[&str]) -> Result<T, Refusal> {

@@ -89,6 +89,16 @@ impl From<IndexDefinition> for Unchecked {
 }
 
 impl IndexDefinition {
+    /// The keys that its JSON form may have. A reader takes no notice of others, so that they can be added; a server that is asked for
+    /// an index should refuse them, since an option that is misspelt is no option.
+    ///
+    /// ```
+    /// use dust_transport::query::{IndexDefinition, IndexQuery};
+    ///
+    /// assert!(IndexDefinition::KEYS.iter().all(|key| IndexQuery::KEYS.contains(key)));
+    /// ```
+    pub const KEYS: &[&str] = &["prefix", "fields", "mapped", "unique", "write_primary"];
+
     /// The most fields of an index.
     pub const FIELDS_MAX: usize = 8;
 

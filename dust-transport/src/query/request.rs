@@ -54,6 +54,20 @@ pub struct IndexQuery {
 pub type Range = (Bound<Value>, Bound<Value>);
 
 impl IndexQuery {
+    /// The keys that its JSON form may have: those of its [index](IndexDefinition::KEYS), and what is asked of it.
+    pub const KEYS: &[&str] = &[
+        "prefix",
+        "fields",
+        "mapped",
+        "unique",
+        "write_primary",
+        "equals",
+        "range",
+        "order",
+        "limit",
+        "after",
+    ];
+
     /// The most records of one page.
     pub const LIMIT_MAX: usize = 1000;
 

@@ -74,7 +74,8 @@ const ITEMS_MAX: usize = 1000;
 /// Reads wait until the replica is whole for the first time, and are answered from it from then on, also while there is
 /// no connection: they see what was committed up to [`applied`](Sync::applied), and every write that was acknowledged
 /// here. After a snapshot that does not tell revisions, which the hosted server sends where its log was cut, reads go over
-/// HTTP. A record that is read again is found at once; what that takes in memory is at most what the leaves that are read take.
+/// HTTP. A record that is read again is found at once; what that takes in memory is at most what its leaves take, once for each path
+/// above them that is read.
 ///
 /// # Writes
 /// A write is acknowledged once the server has committed it and the replica has it. One op goes over the WebSocket; a batch

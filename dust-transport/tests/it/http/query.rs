@@ -1,8 +1,11 @@
 //! Indexes and queries over HTTP.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
 use dust_transport::error::ErrorKind;
 use dust_transport::http::{Discovery, Http};
-use dust_transport::model::Seq;
+use dust_transport::model::{Seq, Value};
 use dust_transport::query::{Cursor, IndexDefinition, IndexQuery, IndexState};
 use dust_transport::transport::{Order, Transport as _};
 
@@ -125,4 +128,21 @@ async fn a_server_without_queries_is_not_asked_for_any() {
         "not_supported",
     );
     assert!(server.lines().is_empty() && !store.capabilities().queries);
+}
+
+/// A server refuses all others, so one that is added must be named.
+#[test]
+fn every_key_of_the_wire_is_named() {
+    let keys = |value: serde_json::Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let named = |keys: &[&str]| -> BTreeSet<String> { keys.iter().map(ToString::to_string).collect() };
+    let definition = index().unique().covering().index_only();
+    assert_eq!(
+        keys(serde_json::to_value(&definition).unwrap()),
+        named(IndexDefinition::KEYS)
+    );
+    let mut query = IndexQuery::new(definition).after(Some(Cursor::new("0165")));
+    query.equals = vec![Value::from("Ada")];
+    query.range = (Bound::Included(Value::from("A")), Bound::Unbounded);
+    query.order = Order::Desc;
+    assert_eq!(keys(serde_json::to_value(&query).unwrap()), named(IndexQuery::KEYS));
 }
